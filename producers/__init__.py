@@ -1,0 +1,1 @@
+"""Everything that submits jobs and waits for their outcomes."""

@@ -1,0 +1,1 @@
+"""The Celery fleet: contract, tasks, and the composition of one worker process."""

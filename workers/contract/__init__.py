@@ -1,0 +1,1 @@
+"""The one thing that producers know of workers: names, payloads and typed task references."""

@@ -1,0 +1,86 @@
+"""What travels between producers and workers, as MessagePack maps (msgspec structs).
+
+A message on a queue is one ``Batch`` of 1..N jobs; its answer is one ``Reply`` with exactly one
+``Outcome`` per job.  Jobs are packed one by one and embedded as raw bytes, so a job that does not
+decode fails alone; a result is packed once by the worker and passed on as bytes.
+
+Versions: fields are only ever added, with defaults; a change of meaning takes a new SCHEMA_VERSION.
+``v``, ``reply_to`` and each job's ``id`` keep their place in every version, so that a worker can
+refuse a version it does not know and still tell whom.
+"""
+
+import enum
+from typing import Any
+
+import msgspec
+
+from persona_system.models import Context
+
+SCHEMA_VERSION = 1
+
+
+class Job(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=False):
+    """One message of one person.
+
+    *id* is made by the client and unique; *key* is a canonical resonance key, or None to derive it from
+    the text; *deadline_ms* is in milliseconds since the Unix epoch; *metadata* is handed back untouched.
+    """
+
+    id: str
+    text: str
+    key: str | None = None
+    context: Context | None = None
+    deadline_ms: int | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """One message on a queue.  *sent_ms* is in milliseconds since the Unix epoch."""
+
+    v: int = SCHEMA_VERSION
+    id: str
+    reply_to: str
+    sent_ms: int
+    jobs: list[msgspec.Raw]
+
+
+class Status(enum.StrEnum):
+    """How a job ended; every accepted job ends in exactly one of these."""
+
+    OK = "ok"
+    REJECTED = "rejected"  # bad input: names field and fix
+    FAILED = "failed"  # a typed failure of ours, retries spent
+    EXPIRED = "expired"  # its deadline passed before work began
+    DEAD = "dead"  # no worker can answer it; kept with the dead letters
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a job has no result.  Never quotes the message that a person wrote."""
+
+    code: str
+    message: str
+    field: str = ""
+    fix: str = ""
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The one end of one job: *result* (packed, of the task's result type) or *problem*."""
+
+    id: str
+    status: Status
+    result: msgspec.Raw = msgspec.Raw()
+    problem: Problem | None = None
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """A worker's answer to one batch.
+
+    *queued_ms* is how long the batch waited between being sent and being taken up (the two machines'
+    clocks differ by what NTP leaves); *worked_ms* is how long the worker had it.
+    """
+
+    v: int = SCHEMA_VERSION
+    batch_id: str
+    queued_ms: float
+    worked_ms: float
+    outcomes: list[Outcome]

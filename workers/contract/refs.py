@@ -1,0 +1,22 @@
+"""Typed references to tasks: what a producer holds in place of the task function."""
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from persona_system.models import Recommendation, Response
+from workers.contract import names
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRef(Generic[ResultT]):
+    """A task by name, the queue it goes to by default, and the type of one job's result."""
+
+    name: str
+    queue: str
+    result_type: type[ResultT]
+
+
+PROCESS = TaskRef(names.PERSONA_PROCESS, names.INTERACTIVE, Response)
+RECOMMEND = TaskRef(names.PERSONA_RECOMMEND, names.INTERACTIVE, Recommendation)
