@@ -22,6 +22,6 @@ class NullAnalyser:
 
     version = "null@1"
 
-    def analyse(self, text: str) -> Analysis:
+    def analyse(self, text: str) -> Analysis:  # noqa: ARG002 - the protocol's signature
         """Return calm-medium-learning with no confidence at all."""
         return Analysis(ResonanceKey("calm", "medium", "learning"), "en", 0.0, "curious", 0.0, 0.0)

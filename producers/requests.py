@@ -1,19 +1,13 @@
 """What a caller asks for and what it gets back, before and after the wire."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-import msgspec
-
 from persona_system.errors import InvalidInput
 from persona_system.models import Context
-from persona_system.text import check_text
-from persona_system.vocabulary import ResonanceKey, parse_key
-from producers.errors import DeadlineExceeded, JobDead, JobFailed, ProducerError
-from workers.contract.payloads import Job, Outcome, Problem, Status
+from persona_system.vocabulary import ResonanceKey
+from producers.errors import ProducerError
 
 ResultT = TypeVar("ResultT")
 
