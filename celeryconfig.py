@@ -1,0 +1,112 @@
+"""Celery's settings as data, each with its reason.
+
+Lower-case names are Celery settings that hold for every broker; ``broker_settings(url)`` adds what
+depends on the broker.  Addresses are not here: ``ION_BROKER_URL`` reaches Celery through the settings
+object of the process that builds the app.
+
+Numbers that belong together: no task runs longer than 30 s, nothing is delayed by more than 30 s, so
+Redis may hand an unacknowledged message to another worker after 60 s.
+"""
+
+from kombu import Exchange, Queue
+
+from workers.contract import names
+
+# -- messages ---------------------------------------------------------------------------------------
+# MessagePack carries our packed payload as bytes, once.  JSON is accepted for operators' own messages
+# (celery's remote control among them); nothing that can execute code, such as pickle, ever is.
+task_serializer = "msgpack"
+result_serializer = "msgpack"
+event_serializer = "json"
+accept_content = ["msgpack", "json"]
+result_accept_content = ["msgpack", "json"]
+task_protocol = 2
+task_compression = None  # prompts compress well, but one core does 100 MB/s and the socket 1 GB/s
+
+# -- queues -----------------------------------------------------------------------------------------
+# One direct exchange, one queue per class of work.  A queue is its class; there are no priorities.
+task_default_exchange = "ion"
+task_default_exchange_type = "direct"
+task_default_queue = names.MAINTENANCE  # whatever names no queue is our own periodic work
+task_queues = tuple(
+    Queue(name, Exchange("ion", type="direct"), routing_key=name, durable=True) for name in names.QUEUES
+)
+task_create_missing_queues = False  # a typo must fail, not make a queue that nobody reads
+task_inherit_parent_priority = False
+
+# -- results ----------------------------------------------------------------------------------------
+# A batch is answered with one message on its producer's reply list (workers.runtime), which costs a
+# tenth of a Celery result and needs no subscription.  So no result backend at all.
+task_ignore_result = True
+task_store_errors_even_if_ignored = False
+task_track_started = False  # one more write a task; events already say it
+
+# -- delivery ---------------------------------------------------------------------------------------
+task_acks_late = True  # acknowledge after the reply is out
+task_acks_on_failure = True  # a failure is answered and counted by us; a blind requeue counts nothing
+task_acks_on_timeout = True  # likewise: requeueing what hung would hang the next worker
+task_reject_on_worker_lost = True  # a killed pool child gives its batch back
+worker_prefetch_multiplier = 1  # what a stopping worker must give back stays small, and stops are fast
+worker_cancel_long_running_tasks_on_connection_loss = True  # else the batch runs here and again elsewhere
+worker_deduplicate_successful_tasks = False  # needs stored results; duplicates are dropped by job_id
+task_publish_retry = False  # a producer answers "unavailable" at once instead of blocking in a retry
+
+# -- limits -----------------------------------------------------------------------------------------
+task_time_limit = 30  # seconds; enforced by the prefork pool (a batch takes milliseconds)
+task_soft_time_limit = 25
+worker_eta_task_limit = 500  # delayed retries held in memory
+worker_max_tasks_per_child = 20_000  # prefork: recycle long before a slow leak matters
+worker_max_memory_per_child = 400_000  # KiB; prefork
+
+# -- staying up, and going down ---------------------------------------------------------------------
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None  # default 100, then the worker exits; outages last longer
+broker_channel_error_retry = True  # a full or read-only Redis becomes a reconnect, not an exit
+broker_connection_timeout = 3  # seconds
+broker_pool_limit = 4
+worker_soft_shutdown_timeout = 5.0  # seconds for what is running, then it is given back
+worker_enable_soft_shutdown_on_idle = False
+worker_proc_alive_timeout = 15.0
+
+# -- what operators see -----------------------------------------------------------------------------
+worker_send_task_events = True  # one row a batch in Flower; the row holds counts, never text
+task_send_sent_event = False  # one more message a batch on the producer's side; replies tell the wait
+worker_hijack_root_logger = False  # workers.observability sets logging up
+worker_redirect_stdouts = False
+worker_enable_remote_control = True
+worker_disable_rate_limits = True  # a rate limit per worker is none per fleet
+timezone = "UTC"
+enable_utc = True
+
+# -- brokers ----------------------------------------------------------------------------------------
+_REDIS = {
+    "broker_transport_options": {
+        "visibility_timeout": 60,  # seconds; see above
+        "unacked_restore_interval": 5,  # sweep every 5 s x 1, not every 10 s x 10
+        "unacked_restore_throttle": 1,
+        "unacked_restore_limit": 500,  # unlimited would block in one sweep
+        "unacked_mutex_expire": 30,  # a worker killed inside a sweep stops recovery for so long
+        "health_check_interval": 5,  # a half-open connection is found in 10 s, not 46 s
+        "socket_timeout": 10,  # without it a publish can hang for ever
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "priority_steps": [0],  # one list per queue
+        "queue_order_strategy": "round_robin",  # interactive waits for one bulk batch at most
+        "global_keyprefix": names.KEY_PREFIX,
+        "max_connections": 20,
+    }
+}
+_AMQP = {
+    "broker_transport_options": {
+        "confirm_publish": True,  # publishing returns when the broker has the message
+        "read_timeout": 10,
+        "write_timeout": 10,
+    },
+    "broker_heartbeat": 10,
+}
+
+
+def broker_settings(broker_url: str) -> dict[str, object]:
+    """Return the settings that depend on the broker at *broker_url* (Redis/Valkey or RabbitMQ)."""
+    options = _AMQP if broker_url.startswith(("amqp://", "amqps://", "pyamqp://")) else _REDIS
+    return {"broker_url": broker_url, **options}

@@ -1,19 +1,28 @@
-"""What a caller asks for and what it gets back, before and after the wire."""
+"""What a caller asks for, checked and packed; and what it gets back."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
 
-from persona_system.errors import InvalidInput
+import msgspec
+
+from persona_system.errors import InvalidInput, shorten
 from persona_system.models import Context
-from persona_system.vocabulary import ResonanceKey
-from producers.errors import ProducerError
+from persona_system.text import MAX_TEXT_CHARS, check_text
+from persona_system.vocabulary import ResonanceKey, make_key, parse_key
+from producers.errors import DeadlineExceeded, JobDead, JobFailed, ProducerError
+from workers.contract.payloads import Job, Outcome, Status
 
 ResultT = TypeVar("ResultT")
 
+Settled = Outcome | ProducerError | InvalidInput
+"""What a waiter is woken with: a worker's outcome, or why there is none."""
 
-@dataclass(frozen=True, slots=True)
-class PersonaRequest:
+_encode = msgspec.msgpack.Encoder().encode
+_MAX_ID_CHARS = 128
+
+
+class PersonaRequest(msgspec.Struct, frozen=True):
     """One message to answer; without *resonance_key* the worker derives it from the text.
 
     *deadline* counts from submission; None takes the client's default.  *job_id* is the idempotency
@@ -28,8 +37,7 @@ class PersonaRequest:
     job_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JobOutcome(Generic[ResultT]):
+class JobOutcome(msgspec.Struct, Generic[ResultT], frozen=True):
     """How one job ended: *result* when *status* is ok, else *error*.
 
     *status* is one of the contract's five, or ``unsent`` when the fleet never accepted the job.
@@ -46,3 +54,84 @@ class JobOutcome(Generic[ResultT]):
             raise self.error
         assert self.result is not None  # noqa: S101 - an outcome has one of the two
         return self.result
+
+
+def pack_job(
+    request: PersonaRequest, job_id: str, deadline_ms: int, max_chars: int = MAX_TEXT_CHARS
+) -> bytes:
+    """Return *request* checked and packed for the wire; raise InvalidInput naming field and fix."""
+    text = check_text(request.user_input, max_chars)
+    key = request.resonance_key
+    if isinstance(key, str):
+        key = parse_key(key)
+    elif isinstance(key, ResonanceKey):
+        key = make_key(key.tone, key.pace, key.intent)
+    elif key is not None:
+        raise InvalidInput(
+            "resonance_key", f"is {type(key).__name__}", "send tone-pace-intent or a ResonanceKey"
+        )
+    if request.context is not None:
+        _check_context(request.context)
+    job = Job(
+        id=job_id,
+        text=text,
+        key=None if key is None else str(key),
+        context=request.context,
+        deadline_ms=deadline_ms,
+        metadata=request.metadata,
+    )
+    try:
+        return _encode(job)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:  # what the caller put in metadata
+        raise InvalidInput(
+            "metadata", f"cannot be packed ({type(error).__name__})", "use JSON-like values"
+        ) from None
+
+
+def check_job_id(job_id: object) -> str:
+    """Return the caller's own *job_id* if it is 1..128 printable characters; raise InvalidInput else."""
+    if not isinstance(job_id, str) or not job_id.isprintable() or not 0 < len(job_id) <= _MAX_ID_CHARS:
+        raise InvalidInput(
+            "job_id", f"{shorten(job_id)} is not an id", f"use 1 to {_MAX_ID_CHARS} printable characters"
+        )
+    return job_id
+
+
+def _check_context(context: Context) -> None:
+    """Raise InvalidInput for what would not survive the wire; the worker checks the meaning."""
+    if not isinstance(context, Context):
+        raise InvalidInput("context", f"is {type(context).__name__}", "send a Context")
+    for index, message in enumerate(context.history):
+        if message.role not in {"user", "assistant"}:
+            raise InvalidInput(
+                f"context.history[{index}].role",
+                f"{shorten(message.role)} is not a role",
+                "use user or assistant",
+            )
+        check_text(message.content, field=f"context.history[{index}].content")
+    if context.summary is not None:
+        check_text(context.summary, field="context.summary")
+
+
+def read_outcome(
+    job_id: str, settled: Settled, decode: Callable[[msgspec.Raw], ResultT]
+) -> JobOutcome[ResultT]:
+    """Return *settled* as the caller sees it, its result unpacked with *decode*."""
+    if isinstance(settled, ProducerError):
+        return JobOutcome(job_id, "unsent", None, settled)
+    if isinstance(settled, InvalidInput):
+        return JobOutcome(job_id, "rejected", None, settled)
+    status = settled.status
+    if status is Status.OK:
+        return JobOutcome(job_id, "ok", decode(settled.result), None)
+    if status is Status.EXPIRED:
+        return JobOutcome(job_id, "expired", None, DeadlineExceeded(job_id))
+    problem = settled.problem
+    if problem is None:
+        return JobOutcome(
+            job_id, str(status), None, JobFailed(job_id, "UNKNOWN", "the worker gave no reason")
+        )
+    if status is Status.REJECTED:
+        return JobOutcome(job_id, "rejected", None, InvalidInput(problem.field, problem.message, problem.fix))
+    failed = JobDead if status is Status.DEAD else JobFailed
+    return JobOutcome(job_id, str(status), None, failed(job_id, problem.code, problem.message))

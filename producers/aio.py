@@ -1,0 +1,147 @@
+"""The asynchronous client: submit messages to the fleet from an event loop, e.g. a FastAPI app.
+
+    async with AsyncPersonaClient() as client:
+        response = await client.process("배포가 또 실패했어요. 어떻게 해야 하죠?")
+
+It is the same core as the synchronous client; nothing of it blocks the loop.
+"""
+
+import asyncio
+from collections.abc import Generator, Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from persona_system.models import Context, Recommendation, Response
+from persona_system.vocabulary import ResonanceKey
+from producers.core import ClientCore
+from producers.dispatch import Woken
+from producers.requests import JobOutcome, PersonaRequest
+from workers.contract import names
+from workers.contract.refs import PROCESS, RECOMMEND, TaskRef
+
+if TYPE_CHECKING:
+    from producers.settings import ClientSettings
+
+ResultT = TypeVar("ResultT")
+
+
+class AsyncJobHandle(Generic[ResultT]):
+    """A job under way; ``await handle`` gives its result.  It always ends, at the latest at its deadline."""
+
+    def __init__(
+        self,
+        core: "ClientCore[asyncio.Future[Any]]",
+        ref: TaskRef[ResultT],
+        job_id: str,
+        future: "asyncio.Future[Any]",
+    ) -> None:
+        self.job_id = job_id
+        self._core, self._ref, self._future = core, ref, future
+
+    def done(self) -> bool:
+        """Tell whether the job has ended."""
+        return self._future.done()
+
+    async def outcome(self) -> JobOutcome[ResultT]:
+        """Wait for the job's end and return how it ended; cancelling the wait leaves the job alone."""
+        return self._core.read(self._ref, self.job_id, await asyncio.shield(self._future))
+
+    def __await__(self) -> Generator[Any, None, ResultT]:
+        ended = yield from asyncio.shield(self._future).__await__()
+        return self._core.read(self._ref, self.job_id, ended).unwrap()
+
+
+class AsyncPersonaClient:
+    """Submits to the fleet and waits, in one event loop: the one it is first used in.
+
+    Making one connects to nothing; the first job does.  Close it, or use it in an ``async with`` block.
+    """
+
+    def __init__(self, settings: "ClientSettings | None" = None) -> None:
+        self._core: ClientCore[asyncio.Future[Any]] = ClientCore(settings, self._new_future, self._wake)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def process(
+        self,
+        user_input: str,
+        resonance_key: str | ResonanceKey | None = None,
+        *,
+        context: Context | None = None,
+        metadata: dict[str, Any] | None = None,
+        deadline: timedelta | None = None,
+    ) -> Response:
+        """Return the mentor's prompt for a message; raise what the job ended in."""
+        request = PersonaRequest(user_input, resonance_key, context, metadata, deadline)
+        job_id, future = self._core.submit(PROCESS, PROCESS.queue, request)
+        return self._core.read(PROCESS, job_id, await future).unwrap()
+
+    def submit(self, request: PersonaRequest) -> AsyncJobHandle[Response]:
+        """Send a message without waiting; raise InvalidInput, Overloaded or Unavailable."""
+        job_id, future = self._core.submit(PROCESS, PROCESS.queue, request)
+        return AsyncJobHandle(self._core, PROCESS, job_id, future)
+
+    async def process_many(self, requests: Iterable[PersonaRequest]) -> list[JobOutcome[Response]]:
+        """Return how each request ended, in their order; a bad one does not disturb the others.
+
+        They travel on the interactive queue in as few messages as the limits allow.  Raises Overloaded or
+        Unavailable when the fleet takes none of a message's jobs.
+        """
+        everything = list(requests)
+        size = self._core.settings.max_batch_jobs
+        batches = [
+            self._core.submit_batch(PROCESS, names.INTERACTIVE, everything[start : start + size])
+            for start in range(0, len(everything), size)
+        ]
+        return [o for ids, future in batches for o in self._core.read_all(PROCESS, ids, await future)]
+
+    async def process_batch(
+        self, requests: Sequence[PersonaRequest], *, queue: str = names.BULK
+    ) -> list[JobOutcome[Response]]:
+        """Send *requests* as one message and return how each ended, in their order.
+
+        A bad request ends as rejected without being sent.  Raises Overloaded or Unavailable.
+        """
+        ids, future = self._core.submit_batch(PROCESS, queue, requests)
+        return self._core.read_all(PROCESS, ids, await future)
+
+    async def recommend(
+        self,
+        scenario: str,
+        resonance_key: str | ResonanceKey | None = None,
+        *,
+        deadline: timedelta | None = None,
+    ) -> Recommendation:
+        """Return which mentor suits a scenario; raise what the job ended in."""
+        request = PersonaRequest(scenario, resonance_key, deadline=deadline)
+        job_id, future = self._core.submit(RECOMMEND, RECOMMEND.queue, request)
+        return self._core.read(RECOMMEND, job_id, await future).unwrap()
+
+    async def close(self, patience: timedelta = timedelta(seconds=5)) -> None:
+        """Send what is gathered and wait up to *patience* for it; what is left ends as ClientClosed."""
+        await asyncio.to_thread(self._core.close, patience.total_seconds())
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.close()
+
+    def _new_future(self) -> "asyncio.Future[Any]":
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None and not self._loop.is_closed():
+                raise RuntimeError("an AsyncPersonaClient belongs to one event loop; make one for each")
+            self._loop = loop
+        return loop.create_future()
+
+    def _wake(self, woken: list[Woken]) -> None:
+        """Complete futures in their own loop: one call into it for all that a reply settles."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(_complete, woken)
+
+
+def _complete(woken: list[Woken]) -> None:
+    for future, ended in woken:
+        if not future.done():  # its caller may have gone
+            future.set_result(ended)

@@ -1,0 +1,110 @@
+"""Put a packed batch on its queue.  One connection, held open, used by one thread."""
+
+import contextlib
+import uuid
+from typing import Any
+
+from celery import Celery
+from kombu import Connection, Producer
+
+import celeryconfig
+from producers.errors import Unavailable
+
+
+class BrokerPublisher:
+    """Publishes Celery messages over a connection of its own.
+
+    After a failure the connection is dropped, and the next publish makes a new one; so recovery needs
+    nobody's help.  Every failure is Unavailable, within about twice the connect timeout or one publish
+    timeout.
+    """
+
+    def __init__(self, url: str, connect_timeout_s: float, publish_timeout_s: float) -> None:
+        self._app = Celery("ion-producer", set_as_current=False)
+        self._app.config_from_object(celeryconfig)
+        self._app.conf.update(celeryconfig.broker_settings(url))
+        options = dict(self._app.conf.broker_transport_options)
+        for name, seconds in (
+            ("socket_connect_timeout", connect_timeout_s),
+            ("socket_timeout", publish_timeout_s),
+            ("read_timeout", publish_timeout_s),
+            ("write_timeout", publish_timeout_s),
+        ):
+            if name in options:
+                options[name] = seconds
+        self._app.conf.broker_transport_options = options
+        self._connect_timeout_s = connect_timeout_s
+        self._origin = f"producer@{uuid.uuid4().hex[:8]}"
+        self._connection: Connection | None = None
+        self._producer: Producer | None = None
+        self._declared: set[str] = set()
+
+    def publish(self, task: str, queue: str, batch_id: str, payload: bytes, jobs: int) -> None:
+        """Put *payload* on *queue* for *task*; raise Unavailable if the broker did not take it.
+
+        What operators see of it is its id, its queue and the number of *jobs*.
+        """
+        message = self._app.amqp.as_task_v2(
+            batch_id,
+            task,
+            args=(payload,),
+            kwargs={},
+            argsrepr=f"{jobs} jobs, {queue}",
+            kwargsrepr="{}",
+            origin=self._origin,
+            ignore_result=True,
+        )
+        with self._failing_as_unavailable():
+            self._connected(queue).publish(
+                message.body,
+                exchange="",
+                routing_key=queue,
+                serializer="msgpack",
+                headers=message.headers,
+                delivery_mode="persistent",
+                retry=False,
+                **message.properties,
+            )
+
+    def queue_length(self, queue: str) -> int:
+        """Return how many messages wait on *queue*; raise Unavailable if the broker does not say."""
+        with self._failing_as_unavailable():
+            producer = self._connected(queue)
+            return int(
+                self._app.amqp.queues[queue](producer.channel).queue_declare(passive=True).message_count
+            )
+
+    def close(self) -> None:
+        """Drop the connection; another publish would make a new one."""
+        connection, self._connection, self._producer = self._connection, None, None
+        self._declared.clear()
+        if connection is not None:
+            with contextlib.suppress(Exception):  # it may be broken already, and we are done with it
+                connection.collapse()
+
+    def _connected(self, queue: str) -> Producer:
+        if self._producer is None:
+            connection = self._app.connection_for_write(connect_timeout=self._connect_timeout_s)
+            self._connection = connection
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+            self._producer = Producer(connection.channel(), auto_declare=False)
+        if queue not in self._declared:  # RabbitMQ drops what no queue is declared for
+            self._app.amqp.queues[queue](self._producer.channel).declare()
+            self._declared.add(queue)
+        return self._producer
+
+    @contextlib.contextmanager
+    def _failing_as_unavailable(self) -> Any:
+        try:
+            yield
+        except Exception as error:
+            self.close()
+            if isinstance(error, self._transport_errors()):
+                raise Unavailable("the broker", type(error).__name__) from error
+            raise
+
+    def _transport_errors(self) -> tuple[type[BaseException], ...]:
+        from kombu.exceptions import OperationalError  # noqa: PLC0415
+
+        connection = self._app.connection_for_write()
+        return (OSError, OperationalError, *connection.connection_errors, *connection.channel_errors)

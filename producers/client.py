@@ -1,0 +1,141 @@
+"""The synchronous client: submit messages to the fleet from threads and scripts.
+
+    with PersonaClient() as client:
+        response = client.process("배포가 또 실패했어요. 어떻게 해야 하죠?")
+
+Errors: InvalidInput for what the caller has to change; producers.errors for the rest.
+"""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from persona_system.models import Context, Recommendation, Response
+from persona_system.vocabulary import ResonanceKey
+from producers.core import ClientCore
+from producers.dispatch import Woken
+from producers.requests import JobOutcome, PersonaRequest
+from workers.contract import names
+from workers.contract.refs import PROCESS, RECOMMEND, TaskRef
+
+if TYPE_CHECKING:
+    from producers.settings import ClientSettings
+
+ResultT = TypeVar("ResultT")
+
+
+class JobHandle(Generic[ResultT]):
+    """A job under way.  It always ends: at the latest, as expired, at its deadline."""
+
+    def __init__(
+        self, core: "ClientCore[Future[Any]]", ref: TaskRef[ResultT], job_id: str, future: "Future[Any]"
+    ) -> None:
+        self.job_id = job_id
+        self._core, self._ref, self._future = core, ref, future
+
+    def done(self) -> bool:
+        """Tell whether the job has ended."""
+        return self._future.done()
+
+    def outcome(self, timeout_s: float | None = None) -> JobOutcome[ResultT]:
+        """Wait for the job's end and return how it ended; TimeoutError after *timeout_s*."""
+        return self._core.read(self._ref, self.job_id, self._future.result(timeout_s))
+
+    def result(self, timeout_s: float | None = None) -> ResultT:
+        """Wait for the job's end and return its result, or raise what it ended in."""
+        return self.outcome(timeout_s).unwrap()
+
+
+class PersonaClient:
+    """Submits to the fleet and waits.  One per process is enough; threads and forks may share it.
+
+    Making one connects to nothing; the first job does.  Close it, or use it in a ``with`` block.
+    """
+
+    def __init__(self, settings: "ClientSettings | None" = None) -> None:
+        self._core: ClientCore[Future[Any]] = ClientCore(settings, _new_future, _wake)
+
+    def process(
+        self,
+        user_input: str,
+        resonance_key: str | ResonanceKey | None = None,
+        *,
+        context: Context | None = None,
+        metadata: dict[str, Any] | None = None,
+        deadline: timedelta | None = None,
+    ) -> Response:
+        """Return the mentor's prompt for a message; raise what the job ended in."""
+        request = PersonaRequest(user_input, resonance_key, context, metadata, deadline)
+        return self.submit(request).result()
+
+    def submit(self, request: PersonaRequest) -> JobHandle[Response]:
+        """Send a message without waiting; raise InvalidInput, Overloaded or Unavailable."""
+        job_id, future = self._core.submit(PROCESS, PROCESS.queue, request)
+        return JobHandle(self._core, PROCESS, job_id, future)
+
+    def process_many(self, requests: Iterable[PersonaRequest]) -> list[JobOutcome[Response]]:
+        """Return how each request ended, in their order; a bad one does not disturb the others.
+
+        They travel on the interactive queue in as few messages as the limits allow.  Raises Overloaded or
+        Unavailable when the fleet takes none of a message's jobs.
+        """
+        everything = list(requests)
+        size = self._core.settings.max_batch_jobs
+        futures = [
+            self.submit_batch(everything[start : start + size], queue=names.INTERACTIVE)
+            for start in range(0, len(everything), size)
+        ]
+        return [outcome for future in futures for outcome in future.result()]
+
+    def submit_batch(
+        self, requests: Sequence[PersonaRequest], *, queue: str = names.BULK
+    ) -> "Future[list[JobOutcome[Response]]]":
+        """Send *requests* as one message; the future holds how each ended, in their order.
+
+        A bad request ends as rejected without being sent.  Raises Overloaded or Unavailable.
+        """
+        ids, waiter = self._core.submit_batch(PROCESS, queue, requests)
+        ended: Future[list[JobOutcome[Response]]] = _new_future()
+
+        def read(done: "Future[Any]") -> None:
+            try:
+                ended.set_result(self._core.read_all(PROCESS, ids, done.result()))
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+                ended.set_exception(error)
+
+        waiter.add_done_callback(read)
+        return ended
+
+    def recommend(
+        self,
+        scenario: str,
+        resonance_key: str | ResonanceKey | None = None,
+        *,
+        deadline: timedelta | None = None,
+    ) -> Recommendation:
+        """Return which mentor suits a scenario; raise what the job ended in."""
+        request = PersonaRequest(scenario, resonance_key, deadline=deadline)
+        job_id, future = self._core.submit(RECOMMEND, RECOMMEND.queue, request)
+        return JobHandle(self._core, RECOMMEND, job_id, future).result()
+
+    def close(self, patience: timedelta = timedelta(seconds=5)) -> None:
+        """Send what is gathered and wait up to *patience* for it; what is left ends as ClientClosed."""
+        self._core.close(patience.total_seconds())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def _new_future() -> "Future[Any]":
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()  # a job on its way cannot be called back
+    return future
+
+
+def _wake(woken: list[Woken]) -> None:
+    for future, ended in woken:
+        future.set_result(ended)

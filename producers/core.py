@@ -1,0 +1,153 @@
+"""What the two clients share: one dispatcher per process, and the way from request to waiter.
+
+A client that was made before a fork works after it: the child gets a dispatcher of its own on first
+use and leaves the parent's, with its threads, locks and sockets, alone.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import msgspec
+
+from persona_system.errors import InvalidInput
+from producers.dispatch import Dispatcher, Gathered, Publisher, Replies, Woken
+from producers.errors import ClientClosed
+from producers.requests import JobOutcome, PersonaRequest, Settled, check_job_id, pack_job, read_outcome
+from workers.contract.refs import TaskRef
+
+if TYPE_CHECKING:
+    from producers.settings import ClientSettings  # takes 0.3 s to import; loaded when a client is made
+
+ResultT = TypeVar("ResultT")
+WaiterT = TypeVar("WaiterT")
+
+_CLOSE_PATIENCE_S = 5.0
+
+
+class ClientCore(Generic[WaiterT]):
+    """Prepares requests and hands them to this process's dispatcher.
+
+    *new_waiter* makes what a caller waits on, a future of its kind; *wake* completes such futures.
+    Safe to use from many threads.
+    """
+
+    def __init__(
+        self,
+        settings: "ClientSettings | None",
+        new_waiter: Callable[[], WaiterT],
+        wake: Callable[[list[Woken]], None],
+    ) -> None:
+        if settings is None:
+            from producers.settings import ClientSettings  # noqa: PLC0415
+
+            settings = ClientSettings()
+        self.settings = settings
+        self._new_waiter = new_waiter
+        self._wake = wake
+        self._making = threading.Lock()
+        self._dispatcher: Dispatcher | None = None
+        self._pid = 0
+        self._closed = False
+        self._decoders: dict[type[Any], Callable[[msgspec.Raw], Any]] = {}
+
+    def submit(self, ref: TaskRef[Any], queue: str, request: PersonaRequest) -> tuple[str, WaiterT]:
+        """Check and send one request; return its job id and what wakes when it ended.
+
+        Raises InvalidInput, Overloaded, Unavailable or ClientClosed; then nothing was accepted.
+        """
+        dispatcher = self._here()
+        job_id, packed, deadline_s = self._prepare(dispatcher, request)
+        waiter = self._new_waiter()
+        dispatcher.submit((ref, queue), job_id, packed, waiter, deadline_s)
+        return job_id, waiter
+
+    def submit_batch(
+        self, ref: TaskRef[Any], queue: str, requests: Sequence[PersonaRequest]
+    ) -> tuple[list[str], WaiterT]:
+        """Check *requests* and send the good ones as one message; return job ids and one waiter.
+
+        The waiter is woken with one settled job per request, in their order; a bad request is settled
+        as its InvalidInput, without being sent.  The latest deadline among them counts for all.  Raises
+        Overloaded, Unavailable or ClientClosed; then nothing was accepted.
+        """
+        dispatcher = self._here()
+        gathered = Gathered(self._new_waiter(), [None] * len(requests), 0)
+        ids, jobs, places, latest = [], [], [], 0.0
+        for place, request in enumerate(requests):
+            try:
+                job_id, packed, deadline_s = self._prepare(dispatcher, request)
+            except InvalidInput as error:
+                ids.append(request.job_id or "")
+                gathered.outcomes[place] = error
+                continue
+            ids.append(job_id)
+            jobs.append((job_id, packed))
+            places.append(place)
+            latest = max(latest, deadline_s)
+        gathered.missing = len(jobs)
+        if jobs:
+            dispatcher.submit_batch((ref, queue), jobs, places, gathered, latest)
+        else:
+            self._wake([(gathered.waiter, gathered.outcomes)])
+        return ids, gathered.waiter
+
+    def _prepare(self, dispatcher: Dispatcher, request: PersonaRequest) -> tuple[str, bytes, float]:
+        settings = self.settings
+        deadline_s = settings.deadline_s
+        if request.deadline is not None:
+            deadline_s = request.deadline.total_seconds()
+            if deadline_s <= 0:
+                raise InvalidInput("deadline", "is not in the future", "give a positive time")
+        job_id = dispatcher.new_job_id() if request.job_id is None else check_job_id(request.job_id)
+        deadline_ms = int((time.time() + deadline_s) * 1000)
+        return job_id, pack_job(request, job_id, deadline_ms, settings.max_text_chars), deadline_s
+
+    def read(self, ref: TaskRef[ResultT], job_id: str, settled: Settled) -> JobOutcome[ResultT]:
+        """Return how the job ended, with its result unpacked."""
+        decode = self._decoders.get(ref.result_type)
+        if decode is None:
+            decode = self._decoders[ref.result_type] = msgspec.msgpack.Decoder(ref.result_type).decode
+        return read_outcome(job_id, settled, decode)
+
+    def read_all(
+        self, ref: TaskRef[ResultT], ids: Sequence[str], settled: Sequence[Settled]
+    ) -> list[JobOutcome[ResultT]]:
+        """Return how each job of a batch ended."""
+        return [self.read(ref, job_id, one) for job_id, one in zip(ids, settled, strict=True)]
+
+    def close(self, patience_s: float = _CLOSE_PATIENCE_S) -> None:
+        """Send what is gathered, wait up to *patience_s* for it, and end what is left as ClientClosed."""
+        with self._making:
+            self._closed = True
+            dispatcher = self._dispatcher if self._pid == os.getpid() else None
+        if dispatcher is not None:
+            dispatcher.close(patience_s)
+
+    def _here(self) -> Dispatcher:
+        if self._dispatcher is not None and self._pid == os.getpid():
+            return self._dispatcher
+        if self._pid not in {0, os.getpid()}:
+            self._making = threading.Lock()  # the parent may have held the old one while forking
+            self._pid = 0
+        with self._making:
+            if self._closed:
+                raise ClientClosed("the client is closed")
+            if self._pid != os.getpid():
+                self._dispatcher = Dispatcher(self.settings, self._connect, self._wake)
+                self._pid = os.getpid()
+            assert self._dispatcher is not None  # noqa: S101 - made above, by this or another thread
+            return self._dispatcher
+
+    def _connect(self, client_id: str) -> tuple[Publisher, Replies]:
+        from producers.broker import BrokerPublisher  # noqa: PLC0415 - celery and redis take 0.5 s to import
+        from producers.replies import ReplyReader  # noqa: PLC0415
+
+        settings = self.settings
+        broker_url, reply_url = settings.urls()
+        return (
+            BrokerPublisher(broker_url, settings.connect_timeout_s, settings.publish_timeout_s),
+            ReplyReader(reply_url, client_id, settings.connect_timeout_s),
+        )

@@ -1,0 +1,350 @@
+"""The core of both clients: gather jobs, send batches, wake whoever waits.
+
+Two threads a client: the sender takes batches from the coalescer to the broker; the receiver takes
+replies to the waiting callers and ends jobs whose deadline passed.  Callers only touch the coalescer
+and the table of pending jobs, under one lock.
+
+Every job that ``submit`` accepts is settled exactly once: with its outcome, as expired, with
+Unavailable when its batch could not be sent, or with ClientClosed.
+"""
+
+import itertools
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from persona_system.errors import InvalidInput
+from producers.batching import BatchLimits, Coalescer, Lane, PackedJob
+from producers.errors import ClientClosed, Overloaded, ProducerError, Unavailable
+from producers.requests import Settled
+from workers.contract.payloads import Batch, Outcome, Reply, Status
+
+if TYPE_CHECKING:
+    from producers.settings import ClientSettings  # takes 0.3 s to import; whoever has one has paid
+
+logger = logging.getLogger(__name__)
+
+_TICK_S = 0.1  # how often deadlines are looked at
+_QUEUE_CHECK_S = 0.5  # how often the sender asks how long the queue is
+_RECONNECT_S = 0.2  # pause between tries to reach the reply store
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_reply = msgspec.msgpack.Decoder(Reply).decode
+
+
+class Publisher(Protocol):
+    """Takes packed batches to the broker."""
+
+    def publish(self, task: str, queue: str, batch_id: str, payload: bytes, jobs: int) -> None:
+        """Put *payload* on *queue*; raise Unavailable."""
+
+    def queue_length(self, queue: str) -> int:
+        """Return how many messages wait on *queue*; raise Unavailable."""
+
+    def close(self) -> None:
+        """Drop the connection."""
+
+
+class Replies(Protocol):
+    """Gives packed replies."""
+
+    def poll(self, patience_s: float) -> list[bytes]:
+        """Return what came; raise Unavailable."""
+
+    def close(self) -> None:
+        """Drop the connection."""
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Collects the outcomes of jobs that are awaited together; *waiter* is woken with the full list."""
+
+    waiter: Any
+    outcomes: list[Settled | None]
+    missing: int
+
+
+@dataclass(slots=True)
+class QueueHealth:
+    """What this client last learned of a queue; what it learned too long ago counts no more."""
+
+    name: str
+    length: int = 0  # messages that wait
+    length_at: float = 0.0
+    wait_s: float = 0.0  # how long the last answered batch had waited
+    answered_at: float = 0.0
+    silent_since: float | None = None  # when the first batch was sent that nothing has followed yet
+
+    def check(self, max_length: int, max_age_s: float, now: float) -> None:
+        """Raise Overloaded if the queue is too long or too slow."""
+        if self.length > max_length and now - self.length_at < 2 * _QUEUE_CHECK_S:
+            raise Overloaded(f"{self.length:,} batches wait on the queue {self.name}", 1.0)
+        if self.wait_s > max_age_s and now - self.answered_at < 2 * _QUEUE_CHECK_S:
+            raise Overloaded(f"batches wait {self.wait_s:.0f} s on the queue {self.name}", 1.0)
+        if self.silent_since is not None and now - self.silent_since > max_age_s:
+            raise Overloaded(f"the queue {self.name} has not moved for {now - self.silent_since:.0f} s", 1.0)
+
+
+Woken = tuple[Any, Settled | list[Settled | None]]
+"""A waiter and what it is woken with: one outcome, or all of a Gathered (then none of them is None)."""
+
+
+class Dispatcher:
+    """Accepts packed jobs, and hands each waiter back to *wake* with how its job ended.
+
+    *wake* is called from the receiver or the sender thread with all that one reply settles.
+    """
+
+    def __init__(
+        self,
+        settings: "ClientSettings",
+        connect: Callable[[str], tuple[Publisher, Replies]],
+        wake: Callable[[list[Woken]], None],
+    ) -> None:
+        self.client_id = uuid.uuid4().hex[:16]
+        self._settings = settings
+        self._wake = wake
+        self._counter = itertools.count()
+        self._publisher, self._replies = connect(self.client_id)
+        self._coalescer = Coalescer(
+            BatchLimits(settings.linger_ms / 1000, settings.max_batch_jobs, settings.max_batch_bytes)
+        )
+        self._changed = threading.Condition(threading.Lock())
+        self._pending: dict[str, tuple[Any, int, float]] = {}  # waiter, place in it or -1, deadline
+        self._under_way: dict[str, tuple[str, float]] = {}  # batch -> queue, sent at; oldest first
+        self._health: dict[str, QueueHealth] = {}  # by queue
+        self._replies_lost_at: float | None = None
+        self._closing = False
+        self._sender_waits = False
+        self._threads = [
+            threading.Thread(target=self._send_loop, name="ion-sender", daemon=True),
+            threading.Thread(target=self._receive_loop, name="ion-receiver", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def new_job_id(self) -> str:
+        """Return an id that no other job of any client has."""
+        return f"{self.client_id}-{next(self._counter):x}"
+
+    # -- callers' side -------------------------------------------------------------------------------
+
+    def submit(self, lane: Lane, job_id: str, packed: bytes, waiter: Any, deadline_s: float) -> None:
+        """Accept a packed job; *waiter* will be woken once.  *deadline_s* counts from now.
+
+        Raises Overloaded, Unavailable or ClientClosed, and then nothing was accepted.
+        """
+        now = time.monotonic()
+        with self._changed:
+            self._admit(lane, 1, now)
+            if job_id in self._pending:
+                raise InvalidInput("job_id", "is under way already", "use a new id for another job")
+            self._pending[job_id] = (waiter, -1, now + deadline_s)
+            if self._coalescer.add(lane, job_id, packed, now) and self._sender_waits:
+                self._changed.notify()
+
+    def submit_batch(
+        self, lane: Lane, jobs: list[PackedJob], places: list[int], gathered: Gathered, deadline_s: float
+    ) -> None:
+        """Accept *jobs* as one message; ``gathered.outcomes[places[i]]`` will hold job i's end.
+
+        Raises as ``submit`` does.
+        """
+        now = time.monotonic()
+        with self._changed:
+            self._admit(lane, len(jobs), now)
+            for (job_id, _), place in zip(jobs, places, strict=True):
+                self._pending[job_id] = (gathered, place, now + deadline_s)
+            self._coalescer.add_batch(lane, jobs)
+            self._changed.notify()
+
+    def _admit(self, lane: Lane, jobs: int, now: float) -> None:
+        """Refuse work that would only wait; called under the lock."""
+        if self._closing:
+            raise ClientClosed("the client is closed")
+        limits = self._settings
+        if len(self._pending) + jobs > limits.max_pending_jobs:
+            raise Overloaded(f"{len(self._pending):,} jobs of this client are unanswered", 0.5)
+        if self._replies_lost_at is not None and now - self._replies_lost_at > 1.0:
+            raise Unavailable("the reply store", "no connection; the client keeps trying")
+        health = self._health.get(lane[1])
+        if health is not None:
+            health.check(limits.max_queue_batches, limits.max_queue_age_s, now)
+
+    def close(self, patience_s: float) -> None:
+        """Send what is gathered, wait up to *patience_s* for what is under way, end the rest as closed."""
+        with self._changed:
+            if self._closing:
+                return
+            self._closing = True
+            self._changed.notify_all()
+        give_up = time.monotonic() + patience_s
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, give_up - time.monotonic()))
+        with self._changed:
+            left = [job_id for job_id, _ in self._coalescer.take_all()] + list(self._pending)
+            woken = self._settle([(job_id, ClientClosed("the client was closed")) for job_id in left])
+        if woken:
+            self._wake(woken)
+
+    @property
+    def pending_jobs(self) -> int:
+        """How many accepted jobs are not settled yet."""
+        return len(self._pending)
+
+    # -- sender --------------------------------------------------------------------------------------
+
+    def _send_loop(self) -> None:
+        while True:
+            with self._changed:
+                taken = self._next_batch()
+            if taken is None:
+                self._publisher.close()
+                return
+            lane, jobs = taken
+            try:
+                self._publish(lane, jobs)
+                self._look_at_queue(lane[1])
+            except Exception as error:  # noqa: BLE001 - whatever it is, callers must not wait for ever
+                self._unsent(jobs, error)
+
+    def _next_batch(self) -> tuple[Lane, list[PackedJob]] | None:
+        """Wait, under the lock, for a batch that is to leave; None ends the thread."""
+        while True:
+            now = time.monotonic()
+            taken = self._coalescer.take(now, idle=self._closing or not self._under_way)
+            if taken is not None:
+                return taken
+            if self._closing:
+                return None
+            self._sender_waits = True
+            self._changed.wait(self._coalescer.wait_s(now))
+            self._sender_waits = False
+
+    def _publish(self, lane: Lane, jobs: list[PackedJob]) -> None:
+        ref, queue = lane
+        batch_id = uuid.uuid4().hex
+        batch = Batch(
+            id=batch_id,
+            reply_to=self.client_id,
+            sent_ms=int(time.time() * 1000),
+            jobs=[msgspec.Raw(packed) for _, packed in jobs],
+        )
+        now = time.monotonic()
+        with self._changed:
+            self._under_way[batch_id] = (queue, now)
+            health = self._health.setdefault(queue, QueueHealth(queue))
+            if health.silent_since is None:
+                health.silent_since = now
+        try:
+            self._publisher.publish(ref.name, queue, batch_id, _encode(batch), len(jobs))
+        except BaseException:
+            with self._changed:
+                self._forget_batch(batch_id)
+            raise
+
+    def _look_at_queue(self, queue: str) -> None:
+        health = self._health[queue]
+        now = time.monotonic()
+        if now - health.length_at > _QUEUE_CHECK_S:
+            health.length, health.length_at = self._publisher.queue_length(queue), now
+
+    def _forget_batch(self, batch_id: str) -> str | None:
+        """Take a batch off what is under way; return its queue.  Called under the lock."""
+        queue, _ = self._under_way.pop(batch_id, (None, 0.0))
+        if queue is not None and not any(other == queue for other, _ in self._under_way.values()):
+            self._health[queue].silent_since = None
+        return queue
+
+    def _unsent(self, jobs: list[PackedJob], error: Exception) -> None:
+        """End the batch that could not be sent, and all that wait behind it for the same broker."""
+        if isinstance(error, ProducerError):
+            why: ProducerError = error
+        else:
+            logger.error("sending a batch failed: %s", type(error).__name__)
+            why = Unavailable("the broker", type(error).__name__)
+        with self._changed:
+            ids = [job_id for job_id, _ in (*jobs, *self._coalescer.take_all())]
+            woken = self._settle([(job_id, why) for job_id in ids])
+        self._wake(woken)
+
+    # -- receiver ------------------------------------------------------------------------------------
+
+    def _receive_loop(self) -> None:
+        looked = time.monotonic()
+        while not (self._closing and not self._pending):
+            try:
+                packed = self._replies.poll(_TICK_S)
+                self._replies_lost_at = None
+            except Unavailable:
+                if self._replies_lost_at is None:
+                    self._replies_lost_at = time.monotonic()
+                packed = []
+                time.sleep(_RECONNECT_S)
+            for reply in packed:
+                self._take_reply(reply)
+            now = time.monotonic()
+            if now - looked >= _TICK_S:
+                looked = now
+                self._end_overdue(now)
+        self._replies.close()
+
+    def _take_reply(self, packed: bytes) -> None:
+        try:
+            reply = _decode_reply(packed)
+        except msgspec.MsgspecError as error:
+            logger.error("a reply could not be read: %s", error)  # noqa: TRY400 - a traceback adds nothing
+            return
+        with self._changed:
+            self._note_answer(reply)
+            woken = self._settle([(outcome.id, outcome) for outcome in reply.outcomes])
+            if self._sender_waits and not self._under_way:
+                self._changed.notify()
+        if woken:
+            self._wake(woken)
+
+    def _note_answer(self, reply: Reply) -> None:
+        queue = self._forget_batch(reply.batch_id)
+        if queue is not None:
+            health, now = self._health[queue], time.monotonic()
+            health.wait_s, health.answered_at = reply.queued_ms / 1000, now
+            if health.silent_since is not None:
+                health.silent_since = now
+
+    def _end_overdue(self, now: float) -> None:
+        with self._changed:
+            overdue = [job_id for job_id, (_, _, deadline) in self._pending.items() if deadline < now]
+            if not overdue:
+                return
+            woken = self._settle([(job_id, Outcome(job_id, Status.EXPIRED)) for job_id in overdue])
+            for batch_id, (_, sent) in list(self._under_way.items()):
+                if now - sent > self._settings.deadline_s:
+                    self._forget_batch(batch_id)
+        self._wake(woken)
+
+    def _settle(self, ended: list[tuple[str, Settled]]) -> list[Woken]:
+        """Take jobs off the table; return who is to be woken.  Called under the lock.
+
+        An outcome of an unknown job is a duplicate delivery or came after the deadline: it is dropped.
+        """
+        woken: list[Woken] = []
+        for job_id, settled in ended:
+            found = self._pending.pop(job_id, None)
+            if found is None:
+                continue
+            waiter, place, _ = found
+            if place < 0:
+                woken.append((waiter, settled))
+                continue
+            waiter.outcomes[place] = settled
+            waiter.missing -= 1
+            if waiter.missing == 0:
+                woken.append((waiter.waiter, waiter.outcomes))
+        return woken

@@ -1,0 +1,61 @@
+"""Fetch replies: this process's list in Redis or Valkey, read by one thread."""
+
+import redis
+
+from producers.errors import Unavailable
+from workers.contract.names import reply_key
+
+_SERVER_WAIT_S = 1.0  # how long the server holds a read open when there is nothing
+_SILENCE_S = 2.0  # beyond that wait: the server is taken for dead
+_MOST_AT_ONCE = 64  # replies in one read
+
+
+class ReplyReader:
+    """Reads the list of *client_id*; reconnects after every failure.
+
+    The read is sent once and then polled, so that its thread can do other work while the server waits,
+    and so that a frozen server is noticed.
+    """
+
+    def __init__(self, url: str, client_id: str, connect_timeout_s: float) -> None:
+        self._key = reply_key(client_id)
+        options: dict[str, object] = {"socket_timeout": connect_timeout_s, "client_name": "ion-producer"}
+        self._client = redis.Redis.from_url(url, **options)
+        self._connection: redis.Connection | None = None
+        self._asked = False
+        self._silent_s = 0.0
+
+    def poll(self, patience_s: float) -> list[bytes]:
+        """Return the replies that came within *patience_s* (none is a normal answer).
+
+        Raises Unavailable when the server cannot be reached or has gone silent.
+        """
+        try:
+            return self._poll(patience_s)
+        except (redis.RedisError, OSError) as error:
+            self.close()
+            raise Unavailable("the reply store", type(error).__name__) from error
+
+    def _poll(self, patience_s: float) -> list[bytes]:
+        if self._connection is None:
+            self._connection = self._client.connection_pool.get_connection()
+        if not self._asked:
+            self._connection.send_command(
+                "BLMPOP", _SERVER_WAIT_S, 1, self._key, "LEFT", "COUNT", _MOST_AT_ONCE
+            )
+            self._asked, self._silent_s = True, 0.0
+        if not self._connection.can_read(timeout=patience_s):
+            self._silent_s += patience_s
+            if self._silent_s > _SERVER_WAIT_S + _SILENCE_S:
+                raise redis.TimeoutError("no answer")
+            return []
+        answer = self._connection.read_response(disable_decoding=True)
+        self._asked = False
+        return list(answer[1]) if answer else []
+
+    def close(self) -> None:
+        """Drop the connection; another poll would make a new one."""
+        connection, self._connection, self._asked = self._connection, None, False
+        if connection is not None:
+            connection.disconnect()
+            self._client.connection_pool.release(connection)

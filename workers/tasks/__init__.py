@@ -1,0 +1,1 @@
+"""Task bodies: plain functions of a payload and the process's runtime."""
