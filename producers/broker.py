@@ -71,7 +71,7 @@ class BrokerPublisher:
         with self._failing_as_unavailable():
             producer = self._connected(queue)
             return int(
-                self._app.amqp.queues[queue](producer.channel).queue_declare(passive=True).message_count
+                self._app.amqp.queues[queue](producer.channel).queue_declare().message_count
             )
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class BrokerPublisher:
         except Exception as error:
             self.close()
             if isinstance(error, self._transport_errors()):
-                raise Unavailable("the broker", type(error).__name__) from error
+                raise Unavailable("the broker", str(error) or type(error).__name__) from None
             raise
 
     def _transport_errors(self) -> tuple[type[BaseException], ...]:

@@ -8,6 +8,7 @@ Every job that ``submit`` accepts is settled exactly once: with its outcome, as 
 Unavailable when its batch could not be sent, or with ClientClosed.
 """
 
+import contextlib
 import itertools
 import logging
 import threading
@@ -211,9 +212,10 @@ class Dispatcher:
             lane, jobs = taken
             try:
                 self._publish(lane, jobs)
-                self._look_at_queue(lane[1])
             except Exception as error:  # noqa: BLE001 - whatever it is, callers must not wait for ever
                 self._unsent(jobs, error)
+            else:
+                self._look_at_queue(lane[1])
 
     def _next_batch(self) -> tuple[Lane, list[PackedJob]] | None:
         """Wait, under the lock, for a batch that is to leave; None ends the thread."""
@@ -254,7 +256,9 @@ class Dispatcher:
         health = self._health[queue]
         now = time.monotonic()
         if now - health.length_at > _QUEUE_CHECK_S:
-            health.length, health.length_at = self._publisher.queue_length(queue), now
+            health.length, health.length_at = 0, now
+            with contextlib.suppress(Unavailable):  # the next publish will tell
+                health.length = self._publisher.queue_length(queue)
 
     def _forget_batch(self, batch_id: str) -> str | None:
         """Take a batch off what is under way; return its queue.  Called under the lock."""

@@ -34,7 +34,7 @@ class ReplyReader:
             return self._poll(patience_s)
         except (redis.RedisError, OSError) as error:
             self.close()
-            raise Unavailable("the reply store", type(error).__name__) from error
+            raise Unavailable("the reply store", str(error) or type(error).__name__) from None
 
     def _poll(self, patience_s: float) -> list[bytes]:
         if self._connection is None:
