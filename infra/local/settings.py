@@ -1,0 +1,71 @@
+"""Settings of the embedded stack, from ``ION_*`` environment variables, and what children inherit."""
+
+import os
+from pathlib import Path
+from typing import Literal, Self
+
+import psutil
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from workers.contract.addresses import reply_url_of
+
+MOST_WORKERS = 4  # by default; more is a choice, since each takes about 100 MB
+
+
+def default_workers() -> int:
+    """Return one worker per core this process may use, at most MOST_WORKERS."""
+    affinity = getattr(psutil.Process(), "cpu_affinity", None)  # absent on macOS
+    cores = len(affinity()) if affinity is not None else os.cpu_count()
+    return min(cores or 1, MOST_WORKERS)
+
+
+class LocalSettings(BaseSettings):
+    """What runs on this machine, and where.
+
+    With ``broker_url`` given, no Valkey is started and the workers use that server.  URLs may hold a
+    password, hence the secret type.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ION_", frozen=True, hide_input_in_errors=True)
+
+    state_dir: Path = Field(default=Path(".ion"), description="data, socket and lock of the stack")
+    broker_url: SecretStr | None = Field(default=None, description="an external broker, as a Celery URL")
+    reply_url: SecretStr | None = Field(default=None, description="external Redis/Valkey for replies")
+    workers: int = Field(default_factory=default_workers, ge=1, le=256, description="worker processes")
+    worker_pool: Literal["threads", "solo", "prefork"] = Field(default="threads", description="Celery's pool")
+    worker_concurrency: int = Field(default=2, ge=1, le=256, description="batches at once per worker")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    start_timeout_s: float = Field(default=60.0, gt=0, description="patience with one process's start")
+    stop_grace_s: float = Field(default=8.0, ge=0, description="time to finish before SIGKILL")
+    flower: bool = Field(default=False, description="run Flower, the web page about workers and tasks")
+    flower_port: int = Field(default=5555, ge=1, le=65535, description="on 127.0.0.1")
+
+    @field_validator("state_dir")
+    @classmethod
+    def _absolute(cls, path: Path) -> Path:
+        return path.expanduser().resolve()  # children and the socket's name need it whole
+
+    @model_validator(mode="after")
+    def _know_the_reply_store(self) -> Self:
+        if self.broker_url is not None and self.reply_url is None:
+            reply_url_of(self.broker_url.get_secret_value())  # raises where there is none
+        return self
+
+
+def child_environment() -> dict[str, str]:
+    """Return this process's environment, safe to start our modules with from any directory.
+
+    Python and Celery look for modules in the current directory first, so a ``workers`` package or a
+    ``celeryconfig.py`` of the caller's own project would be run in place of ours.  Our directory goes
+    first and the current one last; it stays on the path, since Celery would otherwise put it in front.
+    """
+    ours = str(Path(__file__).resolve().parents[2])
+    inherited = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    path = list(dict.fromkeys([ours, *inherited, str(Path.cwd())]))
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1",
+    }

@@ -1,0 +1,157 @@
+"""The embedded stack: a Valkey server and workers in a state directory, as a context manager.
+
+    with LocalStack(LocalSettings()) as stack:
+        client = PersonaClient(stack.urls.broker_url)
+
+Units:   seconds, bytes.
+Errors:  AlreadyRunning, StartFailed, StartCancelled, UnsafeDirectory; see errors.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+from infra.local import commands, state, urls
+from infra.local.directory import ensure_private, socket_path
+from infra.local.process import ProcessSpec, State
+from infra.local.settings import LocalSettings, child_environment
+from infra.local.supervisor import ITSELF, Supervisor
+
+MARKER = "ION_STACK_DIR"  # in the environment of every process of a stack: its state directory
+_LOCK_PATIENCE_S = 10.0  # more than a watchdog takes to end what a killed supervisor left
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessInfo:
+    """One running process of the stack.  ``rss_bytes`` includes its children; None if it is down."""
+
+    name: str
+    pid: int | None
+    rss_bytes: int | None
+    state: State
+    restarts: int
+    where: str
+
+
+def ignore_line(name: str, line: str) -> None:
+    """Drop a log line; the last ones of each process are kept for StartFailed all the same."""
+
+
+class LocalStack:
+    """Runs the stack between ``start`` and ``stop``, in this process's care.
+
+    *on_line* gets (process name, log line) and must not block.  *worker_command* gives a worker's
+    command line, for whoever wants another worker.
+    """
+
+    def __init__(
+        self,
+        settings: LocalSettings,
+        on_line: Callable[[str, str], None] = ignore_line,
+        worker_command: commands.WorkerCommand = commands.worker_command,
+    ) -> None:
+        self.settings, self._on_line, self._worker_command = settings, on_line, worker_command
+        self._socket = socket_path(settings.state_dir, Path(tempfile.gettempdir()).resolve())
+        self.urls = urls.resolve(settings, self._socket)
+        self._lock: state.StackLock | None = None
+        self._supervisor: Supervisor | None = None
+        self._stop_requested = False
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the broker is the embedded server."""
+        return self.settings.broker_url is None
+
+    def start(self) -> None:
+        """Return when every process is ready.  On any error nothing is left running."""
+        directory = self.settings.state_dir
+        for private in (directory, directory / "run", directory / "valkey", self._socket.parent):
+            ensure_private(private)
+        (directory / ".gitignore").write_text("*\n", encoding="utf-8")  # like .venv, it ignores itself
+        self._lock = state.StackLock.acquire(directory, _LOCK_PATIENCE_S)
+        try:
+            if self._lock.unclean and (left := state.sweep(MARKER, str(directory))):
+                self._on_line(ITSELF, f"ended {left} processes that an earlier stack had left behind")
+            self._supervisor = Supervisor(
+                self._stages(), self._on_line, inherited=child_environment(), keep_fds=(self._lock.fd,)
+            )
+            if self._stop_requested:
+                self._supervisor.request_stop()
+            self._supervisor.start()
+            state.announce(state.RunningStack(os.getpid(), directory, time.time(), self._own_socket))
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop everything, workers first; return when nothing is left.  A second call does nothing."""
+        if self._lock is None:
+            return
+        state.withdraw(self.settings.state_dir)
+        try:
+            if self._supervisor is not None:
+                self._supervisor.stop()
+        finally:
+            self._lock.release()
+            self._lock = None
+
+    def request_stop(self) -> None:
+        """Ask for a stop, from a signal handler or another thread; ``wait`` then returns."""
+        self._stop_requested = True
+        if self._supervisor is not None:
+            self._supervisor.request_stop()
+
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Wait until the processes have been stopped; say whether they have."""
+        return self._supervisor is None or self._supervisor.wait(timeout_s)
+
+    def processes(self) -> tuple[ProcessInfo, ...]:
+        """Return every process of the stack, in the order of their start."""
+        rows = () if self._supervisor is None else self._supervisor.status()
+        return tuple(
+            ProcessInfo(row.name, row.pid, _rss_bytes(row.pid), row.state, row.restarts, row.where)
+            for row in rows
+        )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def _own_socket(self) -> Path | None:
+        return self._socket if self.embedded else None
+
+    def _stages(self) -> list[list[ProcessSpec]]:
+        """Return the servers, then what needs them."""
+        directory = self.settings.state_dir
+        mark = {MARKER: str(directory)}
+        env = {**mark, **self.urls.environment(), "ION_STATE_DIR": str(directory)}
+        servers = [commands.valkey_spec(directory, self._socket, mark)] if self.embedded else []
+        clients = [
+            commands.worker_spec(self.settings, index, env, self._worker_command)
+            for index in range(1, self.settings.workers + 1)
+        ]
+        if self.settings.flower:
+            clients.append(commands.flower_spec(self.settings, env))
+        return [servers, clients]
+
+
+def _rss_bytes(pid: int | None) -> int | None:
+    """Return the resident memory of *pid* and its descendants, or None if it is gone."""
+    if pid is None:
+        return None
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+        return sum(int(member.memory_info().rss) for member in family)
+    except psutil.Error:
+        return None

@@ -1,0 +1,110 @@
+"""Run the stack in the foreground until somebody stops it: the engine of ``ion up``."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+
+from rich.console import Console
+from rich.table import Table
+
+from infra.local.commands import WorkerCommand, worker_command
+from infra.local.errors import StackError, StartCancelled
+from infra.local.logs import LinePrinter, prefixer
+from infra.local.settings import LocalSettings
+from infra.local.stack import LocalStack, ProcessInfo
+from infra.local.supervisor import ITSELF
+
+STOPPED, FAILED = 0, 1  # exit codes
+_MB = 1_000_000
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def run_until_stopped(
+    settings: LocalSettings,
+    console: Console,
+    *,
+    quiet: bool = False,
+    command: WorkerCommand = worker_command,
+) -> int:
+    """Run the stack until Ctrl-C, SIGTERM or a closed terminal; return the exit code.
+
+    *console* should write to stderr.  With *quiet*, only the supervisor's own lines about trouble are
+    shown.  A second Ctrl-C stops without grace.  Call it from the main thread: it handles signals.
+    """
+    names = process_names(settings)
+    colour = console.is_terminal and not console.no_color
+    printer = LinePrinter(console.file, prefixer(names, colour=colour))
+    up = threading.Event()
+
+    def on_line(name: str, line: str) -> None:
+        if not quiet or (name == ITSELF and up.is_set()):
+            printer(name, line)
+
+    stack = LocalStack(settings, on_line, command)
+    try:
+        with _stop_on_signals(stack.request_stop):
+            stack.start()
+            if not quiet:
+                console.print(running_table(stack.processes()), whats_next(), highlight=False)
+            up.set()
+            stack.wait()
+            up.clear()
+            stack.stop()
+    except StartCancelled:
+        return STOPPED
+    except StackError as error:
+        printer.close()
+        console.print(str(error), style="bold red", markup=False, highlight=False)
+        return FAILED
+    finally:
+        stack.stop()
+        printer.close()
+    if not quiet:
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            console.print("stopped; nothing is left running", highlight=False)
+    return STOPPED
+
+
+def process_names(settings: LocalSettings) -> Sequence[str]:
+    """Return the names that appear before log lines, in the order of their colours."""
+    names = [f"worker{index}" for index in range(1, settings.workers + 1)]
+    return ["valkey", *names, "flower"] if settings.broker_url is None else [*names, "flower"]
+
+
+def running_table(processes: Sequence[ProcessInfo]) -> Table:
+    """Return what is running, as a table."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("process")
+    table.add_column("pid", justify="right")
+    table.add_column("memory", justify="right")
+    table.add_column("where", overflow="fold")
+    for process in processes:
+        memory = "" if process.rss_bytes is None else f"{process.rss_bytes / _MB:.0f} MB"
+        table.add_row(process.name, str(process.pid or ""), memory, process.where)
+    return table
+
+
+def whats_next() -> str:
+    """Return what to try while the stack runs."""
+    return (
+        "\nTry in another terminal, in this directory:\n"
+        '  ion process "배포가 또 실패했어요. 어떻게 해야 하죠?"\n'
+        "  ion doctor\n"
+        "Ctrl-C stops everything.\n"
+    )
+
+
+@contextlib.contextmanager
+def _stop_on_signals(request_stop: Callable[[], None]) -> Iterator[None]:
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        request_stop()
+
+    heeded = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # nohup
+    before = {number: signal.signal(number, handle) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

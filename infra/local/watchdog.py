@@ -1,0 +1,99 @@
+"""End the supervisor's children when the supervisor is gone: ``watchdog.py GRACE_S``, pipe on stdin.
+
+A supervisor killed with SIGKILL cannot clean up, so this process does.  Through the pipe it learns
+which process groups exist: ``+PID STAGE`` when one starts, ``-PID`` when it has ended.  When the pipe
+closes, or the supervisor stops being our parent (a forked copy of it may hold the pipe open), whatever
+is still enrolled is ended, highest stage first: SIGTERM to the group's leader, SIGKILL to the group
+GRACE_S seconds later.  Only the leader is asked, because Celery's prefork children take a SIGTERM as
+an order to drop their task.
+
+It runs by path under ``python -I -S`` and imports next to nothing: 8 MB, 15 ms.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ORPHANED_CHECK_S = 0.5
+POLL_S = 0.05
+
+Groups = dict[int, tuple[int, str]]  # leader -> stage, start time of the leader
+
+
+def main() -> None:
+    """Watch until the supervisor ends, then end what it left."""
+    for ignored in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)  # our life is bound to the pipe, nothing else
+    end_all(watch(sys.stdin.fileno(), os.getppid()), float(sys.argv[1]))
+
+
+def watch(pipe: int, supervisor: int) -> Groups:
+    """Follow *pipe* until it closes or *supervisor* is no longer our parent; return who is left."""
+    groups: Groups = {}
+    rest = b""
+    while True:
+        orphaned = os.getppid() != supervisor
+        readable, _, _ = select.select([pipe], [], [], 0 if orphaned else ORPHANED_CHECK_S)
+        if not readable:
+            if orphaned:
+                return groups
+            continue
+        chunk = os.read(pipe, 65536)
+        if not chunk:
+            return groups
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            note(groups, line.decode())
+
+
+def note(groups: Groups, line: str) -> None:
+    """Apply one line of the pipe to *groups*."""
+    words = line[1:].split()
+    if line.startswith("+"):
+        groups[int(words[0])] = (int(words[1]), started(int(words[0])))
+    elif line.startswith("-"):
+        groups.pop(int(words[0]), None)
+
+
+def started(pid: int) -> str:
+    """Return the start time of *pid* in clock ticks since boot, or "" where that cannot be told."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    # Field 22 of proc(5), counted from the third: the second, a name, may hold blanks and brackets.
+    return fields.rpartition(")")[2].split()[19]
+
+
+def end_all(groups: Groups, grace_s: float) -> None:
+    """End every group of *groups*, highest stage first, each stage within *grace_s* seconds."""
+    for stage in sorted({stage for stage, _ in groups.values()}, reverse=True):
+        ours = [
+            leader
+            for leader, (of, born) in groups.items()
+            if of == stage and (started(leader) in {"", born})  # else the number was given to another
+        ]
+        for leader in ours:
+            if not _send(os.kill, leader, signal.SIGTERM):
+                _send(os.killpg, leader, signal.SIGTERM)  # the leader is gone, its children are not
+        deadline = time.monotonic() + grace_s
+        while any(_send(os.kill, leader, 0) for leader in ours) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+        for leader in ours:
+            _send(os.killpg, leader, signal.SIGKILL)
+
+
+def _send(how: Callable[[int, int], None], target: int, number: int) -> bool:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        how(target, number)
+        return True
+    return False
+
+
+if __name__ == "__main__":
+    main()
