@@ -1,0 +1,1 @@
+"""Prompts: template files per persona and language, and the builders that fill them."""
