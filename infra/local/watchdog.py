@@ -62,12 +62,23 @@ def note(groups: Groups, line: str) -> None:
 
 def started(pid: int) -> str:
     """Return the start time of *pid* in clock ticks since boot, or "" where that cannot be told."""
+    fields = _stat(pid)
+    return fields[19] if fields else ""
+
+
+def runs(pid: int) -> bool:
+    """Say whether *pid* still runs; a zombie, which its new parent may reap late or never, does not."""
+    fields = _stat(pid)
+    return fields[0] not in {"Z", "X"} if fields else _send(os.kill, pid, 0)
+
+
+def _stat(pid: int) -> list[str]:
+    """Return the fields of proc(5)'s stat from the third on; [] without such a process, or a /proc."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return ""
-    # Field 22 of proc(5), counted from the third: the second, a name, may hold blanks and brackets.
-    return fields.rpartition(")")[2].split()[19]
+        return []
+    return text.rpartition(")")[2].split()  # the second field, a name, may hold blanks and brackets
 
 
 def end_all(groups: Groups, grace_s: float) -> None:
@@ -82,7 +93,7 @@ def end_all(groups: Groups, grace_s: float) -> None:
             if not _send(os.kill, leader, signal.SIGTERM):
                 _send(os.killpg, leader, signal.SIGTERM)  # the leader is gone, its children are not
         deadline = time.monotonic() + grace_s
-        while any(_send(os.kill, leader, 0) for leader in ours) and time.monotonic() < deadline:
+        while any(runs(leader) for leader in ours) and time.monotonic() < deadline:
             time.sleep(POLL_S)
         for leader in ours:
             _send(os.killpg, leader, signal.SIGKILL)

@@ -1,0 +1,24 @@
+"""A whole embedded stack for tests: real Valkey, real workers, a directory of its own."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from infra.local.settings import LocalSettings
+from infra.local.stack import LocalStack, ignore_line
+
+
+def start_stack(
+    tmp_path: Path, workers: int = 2, on_line: Callable[[str, str], None] = ignore_line
+) -> LocalStack:
+    """Return a started stack under *tmp_path*; whoever asked for it calls ``stop``."""
+    settings = LocalSettings(state_dir=tmp_path / "ion", broker_url=None, reply_url=None, workers=workers)
+    stack = LocalStack(settings, on_line)
+    stack.start()
+    return stack
+
+
+def fake_worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
+    """Return the command of a worker that starts in 50 ms and needs no broker; see fake_worker."""
+    _ = settings, index
+    return (sys.executable, "-S", str(Path(__file__).with_name("fake_worker.py")))
