@@ -130,11 +130,14 @@ def run(
 def _until_stopped(chunked: Iterator[Chunk], stop: Stop) -> Iterator[Chunk]:
     while not stop.requested:
         try:
+            stop.breakable = True
             chunk = next(chunked, None)
-        except KeyboardInterrupt:  # a stop may break into a read that would wait for ever
+            stop.breakable = False
+        except KeyboardInterrupt:
+            stop.breakable = False
             if not stop.requested:
                 raise
-            return
+            return  # what was read and not sent is not counted either
         if chunk is None:
             return
         yield chunk

@@ -29,7 +29,13 @@ _ANSWERED = frozenset({"ok", "failed", "dead"})  # a job may be rejected before 
 
 
 class Stop(Protocol):
-    """Tells a run to end early, and wakes it from waiting."""
+    """Tells a run to end early, and wakes it from waiting.
+
+    *breakable* is set while the run only reads: then a request may raise KeyboardInterrupt in it, since
+    a read from a pipe can last for ever.
+    """
+
+    breakable: bool
 
     @property
     def requested(self) -> bool:

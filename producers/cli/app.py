@@ -1,0 +1,105 @@
+"""The ``ion`` program: its commands, and the one place where errors become lines and exit codes."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import TyperException
+
+from producers.cli import analyze, bulk, config, doctor, personas, process, route
+from producers.cli.collaborators import Collaborators
+from producers.cli.report import BROKEN_PIPE, OK, USAGE, Trouble, explain, print_json, tell
+
+
+def new_app() -> typer.Typer:
+    """Return the program with the commands of this package; a root may add its own."""
+    # Rich help and completion would double the start-up time.
+    app = typer.Typer(
+        name="ion",
+        help="Turn people's messages into the right mentor's prompts, through a fleet of workers.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_root)
+    add(app, "process", process.process, "One message: get its mentor and prompt.", process.PROCESS_EXAMPLES)
+    add(app, "recommend", process.recommend, "Which mentor suits a situation.", process.RECOMMEND_EXAMPLES)
+    add(app, "route", route.route, "Who answers a resonance key, and why.", route.ROUTE_EXAMPLES)
+    add(app, "analyze", analyze.analyze, "What a text sounds like.", analyze.ANALYZE_EXAMPLES)
+    add(app, "personas", personas.personas, "The mentors, or one of them.", personas.PERSONAS_EXAMPLES)
+    group = typer.Typer(
+        help="Files of messages through the fleet.", no_args_is_help=True, rich_markup_mode=None
+    )
+    group.callback()(_group)  # else a group of one command takes the command's place
+    add(group, "run", bulk.run, "JSONL or CSV in, answers as JSONL out.", bulk.RUN_EXAMPLES)
+    app.add_typer(group, name="bulk")
+    add(app, "config", config.config, "The settings in effect.", config.CONFIG_EXAMPLES)
+    add(app, "doctor", doctor.doctor, "Why something does not work.", doctor.DOCTOR_EXAMPLES)
+    return app
+
+
+def add(
+    app: typer.Typer, name: str, command: Callable[..., None], summary: str, examples: Sequence[str]
+) -> None:
+    """Add *command* to *app*: *summary* in the list of commands, *examples* at the end of its help."""
+    # a line that is only \b keeps the lines after it as they are
+    epilog = "\n".join(("\b", "Examples:", *(f"  {example}" for example in examples)))
+    app.command(name, short_help=summary, epilog=epilog)(command)
+
+
+def run(app: typer.Typer, given: Collaborators, argv: Sequence[str]) -> int:
+    """Run the command line *argv* and return its exit code; an error becomes one line, never a traceback."""
+    try:
+        code: Any = app(args=list(argv), prog_name="ion", obj=given, standalone_mode=False)
+    except BrokenPipeError:
+        # whoever read our output has seen enough; keep Python from trying to flush the rest at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except typer.Abort:
+        return _report(explain(KeyboardInterrupt()), argv)
+    except TyperException as error:
+        return _report_usage(error, argv)
+    except (Exception, KeyboardInterrupt) as error:
+        if "--debug" in argv[:1]:
+            raise
+        return _report(explain(error), argv)
+    return code if isinstance(code, int) else OK
+
+
+def _root(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+) -> None:
+    """Take the options that come before the command; ``run`` looks at --debug itself."""
+
+
+def _group() -> None:
+    """Take no options."""
+
+
+def _report_usage(error: TyperException, argv: Sequence[str]) -> int:
+    problem = error.format_message().rstrip(".")
+    if problem.startswith("Usage:"):  # no command was given, and the help is the answer
+        tell(problem)
+        return USAGE
+    path = " ".join(["ion", *_command(argv)])
+    return _report(Trouble(USAGE, "USAGE", "", _lower(problem), f"see {path} --help"), argv)
+
+
+def _command(argv: Sequence[str]) -> list[str]:
+    words = [word for word in argv if not word.startswith("-")]
+    return words[: 2 if words[:1] == ["bulk"] else 1]
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _report(trouble: Trouble, argv: Sequence[str]) -> int:
+    if "--json" in argv:
+        print_json(trouble.as_json())
+    tell(str(trouble))
+    return trouble.exit_code
