@@ -65,7 +65,7 @@ class _Loader:
     def load(self) -> Catalogue:
         affinity = parse_affinity(self._text("affinity.toml"), "affinity.toml")
         personas = self._personas(affinity)
-        layouts = {language: self._layout(language) for language in LANGUAGES}
+        layouts = {language: self._layout(language, personas) for language in LANGUAGES}
         templates = self._names("templates", ".txt")
         builders = {persona.name: self._builder(persona, templates, layouts) for persona in personas}
         if templates:
@@ -95,11 +95,13 @@ class _Loader:
                 )
         return Personas(found[column] for column in affinity.personas)
 
-    def _layout(self, language: Language) -> Layout:
+    def _layout(self, language: Language, personas: Personas) -> Layout:
         source = f"layout/{language}.txt"
         file = parse_template(self._text(source), source, LAYOUT_SLOTS)
         source = f"labels/{language}.toml"
-        return Layout(file, check_labels(parse_toml(self._text(source), source), source))
+        labels = check_labels(parse_toml(self._text(source), source), source)
+        korean = {persona.name: f"{persona.korean_name}({persona.name})" for persona in personas}
+        return Layout(file, labels, korean if language == "ko" else {})
 
     def _builder(
         self, persona: Persona, templates: set[str], layouts: Mapping[Language, Layout]

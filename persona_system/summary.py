@@ -5,8 +5,8 @@ is about; without a question, the longest of the first three sentences, so that 
 and by the first sentence of the reply.  When the summary grows over its limit, turns are dropped from the
 middle: the first one says what the conversation is about, the last ones where it stands.
 
-Limits:  800 characters in all, 120 for each side of a turn; reads at most 1,000 characters at either end of a text,
-         so a turn costs well under a millisecond.
+Limits:  800 characters in all, 120 for each side of a turn; reads at most 1,000 characters at either end
+         of a text, so a turn costs well under a millisecond.
 Errors:  none; any text can be summarised, and a summary always passes ``check_context``.
 """
 

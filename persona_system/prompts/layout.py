@@ -36,12 +36,17 @@ Labels = Mapping[str, Mapping[str, str]]  # tone, pace, intent or role -> value 
 
 
 class Layout:
-    """The compiled layout of one language.  Each method returns a section with its blank line, or ""."""
+    """The compiled layout of one language.
 
-    def __init__(self, file: TemplateFile, labels: Labels) -> None:
+    Each method returns a section with the blank line after it, or nothing.  *names* is how the language
+    writes each persona's name.
+    """
+
+    def __init__(self, file: TemplateFile, labels: Labels, names: Mapping[str, str]) -> None:
         self.closings = {part: file.parts[part] for part in ("answer", "brief")}
         self.situations = dict(_situations(file.parts["situation"], labels))
         self._roles = labels["role"]
+        self._names = names
         self._context = file.parts["context"].lines()
         if any(len(line.slots) > 1 for line in self._context):
             raise InvalidCatalogue(file.source, "part context has a line with two slots")
@@ -55,10 +60,11 @@ class Layout:
 
     def context(self, context: Context) -> str:
         """Return what is known about the person: a line for each value that was given."""
+        preferred = context.preferred_persona
         values = {
             "user_id": context.user_id,
             "session_id": context.session_id,
-            "preferred_persona": context.preferred_persona,
+            "preferred_persona": None if preferred is None else self._names.get(preferred, preferred),
         }
         known = {
             slot: single_line(value, MAX_ID_CHARS) for slot, value in values.items() if value is not None

@@ -61,7 +61,7 @@ class TemplateFile:
 def parse_template(text: str, source: str, slots: Mapping[str, tuple[str, ...]]) -> TemplateFile:
     """Return the file written as *text*; *slots* gives the parts it must hold, and the slots of each.
 
-    A part must use each of its slots, once; a slot whose name ends in ``?`` may be left out or repeated.
+    A part must use each of its slots exactly once; one whose name ends in ``?``, any number of times.
     """
     version, raw = _split(text, source)
     for name in raw:
@@ -77,8 +77,9 @@ def parse_template(text: str, source: str, slots: Mapping[str, tuple[str, ...]])
             if slot not in allowed:
                 raise InvalidCatalogue(source, f"part {name} has the unknown slot {{{slot}}}")
         for slot in wanted:
-            if not slot.endswith("?") and slot not in template.slots:
-                raise InvalidCatalogue(source, f"part {name} lacks the slot {{{slot}}}")
+            if not slot.endswith("?") and template.slots.count(slot) != 1:
+                fault = "has more than once" if slot in template.slots else "lacks"
+                raise InvalidCatalogue(source, f"part {name} {fault} the slot {{{slot}}}")
     return TemplateFile(source, version, parts)
 
 
