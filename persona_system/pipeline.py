@@ -7,17 +7,17 @@ Units:   times in milliseconds.  A 200-character message with a key takes about 
 Errors:  InvalidInput and its branch, for a message, key, context or persona that is wrong.
 """
 
-import importlib
 import time
 from collections.abc import Callable
 from importlib.resources.abc import Traversable
 from typing import Any
 
+from persona_system.analysis import load_analyser
 from persona_system.catalogue import LANGUAGES, Catalogue, load_catalogue
 from persona_system.errors import InvalidInput
 from persona_system.language import detect_language
 from persona_system.models import NO_CONTEXT, Context, Recommendation, Response
-from persona_system.ports import NullAnalyser, TextAnalyser
+from persona_system.ports import TextAnalyser
 from persona_system.prompts.context import check_context
 from persona_system.text import MAX_TEXT_CHARS, check_text
 from persona_system.vocabulary import ResonanceKey
@@ -111,7 +111,5 @@ def load_pipeline(
 ) -> PersonaPipeline:
     """Return a pipeline; None takes the package's own analyser, and the package's own catalogue."""
     if analyser is None:
-        # Until the analysis package offers its analyser.
-        load = getattr(importlib.import_module("persona_system.analysis"), "load_analyser", NullAnalyser)
-        analyser = load()
+        analyser = load_analyser()
     return PersonaPipeline(load_catalogue(directory), analyser, max_text_chars=max_text_chars)
