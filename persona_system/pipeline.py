@@ -52,13 +52,15 @@ class PersonaPipeline:
         self,
         user_input: str,
         resonance_key: ResonanceKey | str | None = None,
-        context: Context = NO_CONTEXT,
+        context: Context | None = None,
         metadata: dict[str, Any] | None = None,
     ) -> Response:
         """Return the prompt for *user_input*; without *resonance_key*, the text is analysed."""
         started = self._timer()
         check_text(user_input, self._max_text_chars)
-        if context is not NO_CONTEXT:
+        if context is None:
+            context = NO_CONTEXT
+        elif context is not NO_CONTEXT:
             context = check_context(context, self.catalogue.personas)
         if metadata is not None and not isinstance(metadata, dict):
             raise InvalidInput(

@@ -111,8 +111,12 @@ def single_line(text: str, cut: int) -> str:
 
 def check_labels(labels: Mapping[str, object], source: str) -> Labels:
     """Return *labels* if they name every tone, pace, intent and role in one line each."""
+    wanted = {**AXES, "role": ROLES}
+    for name in labels:
+        if name not in wanted:
+            raise InvalidCatalogue(source, f"holds {name!r}, which is no axis")
     checked: dict[str, dict[str, str]] = {}
-    for axis, values in {**AXES, "role": ROLES}.items():
+    for axis, values in wanted.items():
         table = labels.get(axis)
         if not isinstance(table, Mapping):
             raise InvalidCatalogue(source, f"has no table [{axis}]")

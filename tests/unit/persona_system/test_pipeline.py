@@ -155,7 +155,7 @@ def test_a_wrong_key_is_refused(key: Any, error: type[InvalidInput], field: str)
         (Context(history=(Message("user", " " * 32_769),)), "context.history[0].content"),
         (Context(history=(Message("user", "x"),) * 1_001), "context.history"),
         ({"user_id": "u"}, "context"),
-        (None, "context"),
+        ("u-1", "context"),
     ],
     ids=range(20),
 )

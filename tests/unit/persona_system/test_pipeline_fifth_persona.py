@@ -71,7 +71,7 @@ def test_sora_is_routed_to_and_prompted_without_a_line_of_code(data: Path) -> No
     assert response.content.startswith("You are Sora, who listens.")
     assert "hello {name}" in response.content
     assert "Answer the message above as Sora" in response.content
-    assert "멘토 소라의 방식으로" in pipeline.process("안녕하세요, 반갑습니다", "calm-burst-planning").content
+    assert "멘토 소라답게" in pipeline.process("안녕하세요, 반갑습니다", "calm-burst-planning").content
 
     sora = pipeline.catalogue.personas.find("소라")
     assert sora.best_for_tones == AXES["tone"]
@@ -130,7 +130,8 @@ def test_a_file_is_called_after_its_persona(data: Path) -> None:
     [
         ("labels/ko.toml", "calm  ", "serene  ", r"\[tone\] serene is not a known tone"),
         ("labels/ko.toml", 'assistant = "멘토"', "", r"\[role\] assistant must be one line"),
-        ("labels/ko.toml", "[role]", "[roles]", r"has no table \[role\]"),
+        ("labels/ko.toml", "[role]", "[roles]", "holds 'roles', which is no axis"),
+        ("labels/ko.toml", "[role]", "[pace.role]", r"\[pace\] role is not a known pace"),
         ("layout/en.txt", "- {role}: {content}", "- {role}", r"part history lacks the slot \{content\}"),
         ("layout/en.txt", "- {role}: {content}", "{content} ({role})", "part history must end in one line"),
         (
