@@ -127,11 +127,9 @@ class AsyncPersonaClient:
         await self.close()
 
     def _new_future(self) -> "asyncio.Future[Any]":
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self._loop is not None and not self._loop.is_closed():
-                raise RuntimeError("an AsyncPersonaClient belongs to one event loop; make one for each")
-            self._loop = loop
+        loop = self._loop
+        if loop is None or loop.is_closed():  # asyncio itself refuses a future of another loop
+            loop = self._loop = asyncio.get_running_loop()
         return loop.create_future()
 
     def _wake(self, woken: list[Woken]) -> None:

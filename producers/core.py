@@ -7,6 +7,7 @@ use and leaves the parent's, with its threads, locks and sockets, alone.
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -49,8 +50,9 @@ class ClientCore(Generic[WaiterT]):
         self._wake = wake
         self._making = threading.Lock()
         self._dispatcher: Dispatcher | None = None
-        self._pid = 0
         self._closed = False
+        forget = weakref.WeakMethod(self._forget_parent)
+        os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
         self._decoders: dict[type[Any], Callable[[msgspec.Raw], Any]] = {}
 
     def submit(self, ref: TaskRef[Any], queue: str, request: PersonaRequest) -> tuple[str, WaiterT]:
@@ -122,24 +124,24 @@ class ClientCore(Generic[WaiterT]):
         """Send what is gathered, wait up to *patience_s* for it, and end what is left as ClientClosed."""
         with self._making:
             self._closed = True
-            dispatcher = self._dispatcher if self._pid == os.getpid() else None
+            dispatcher = self._dispatcher
         if dispatcher is not None:
             dispatcher.close(patience_s)
 
     def _here(self) -> Dispatcher:
-        if self._dispatcher is not None and self._pid == os.getpid():
+        if self._dispatcher is not None:
             return self._dispatcher
-        if self._pid not in {0, os.getpid()}:
-            self._making = threading.Lock()  # the parent may have held the old one while forking
-            self._pid = 0
         with self._making:
             if self._closed:
                 raise ClientClosed("the client is closed")
-            if self._pid != os.getpid():
+            if self._dispatcher is None:
                 self._dispatcher = Dispatcher(self.settings, self._connect, self._wake)
-                self._pid = os.getpid()
-            assert self._dispatcher is not None  # noqa: S101 - made above, by this or another thread
             return self._dispatcher
+
+    def _forget_parent(self) -> None:
+        """Start afresh in a forked child: the parent's threads are not here, its lock may be held."""
+        self._making = threading.Lock()
+        self._dispatcher = None
 
     def _connect(self, client_id: str) -> tuple[Publisher, Replies]:
         from producers.broker import BrokerPublisher  # noqa: PLC0415 - celery and redis take 0.5 s to import

@@ -9,7 +9,7 @@ from workers.contract import names
 ResultT = TypeVar("ResultT")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # there is one of each; identity makes a fast key
 class TaskRef(Generic[ResultT]):
     """A task by name, the queue it goes to by default, and the type of one job's result."""
 

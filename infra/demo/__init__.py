@@ -1,0 +1,1 @@
+"""The demo: thousands of real messages through a real broker and real workers, with one command."""
