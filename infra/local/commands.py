@@ -17,6 +17,7 @@ from workers.contract.names import CONSUMED_QUEUES
 
 _VALKEY_LOAD_S = 120.0  # to read a large append-only file after a crash
 _PING_S = 0.5
+_CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.entry")  # quiet: no banner
 
 WorkerCommand = Callable[[LocalSettings, int], tuple[str, ...]]
 
@@ -42,7 +43,7 @@ def valkey_command(binary: Path, data_dir: Path, socket: Path) -> tuple[str, ...
 def worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
     """Return the command of worker *index*, counted from 1."""
     return (
-        *(sys.executable, "-m", "celery", "-A", "workers.entry", "worker"),
+        *(*_CELERY, "worker"),
         *("-n", f"{worker_name(index)}@ion"),
         *("-Q", ",".join(CONSUMED_QUEUES)),
         f"--pool={settings.worker_pool}",
@@ -55,7 +56,7 @@ def worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
 def flower_command(settings: LocalSettings) -> tuple[str, ...]:
     """Return the command of Flower: loopback only, since it has no password; looking, not touching."""
     return (
-        *(sys.executable, "-m", "celery", "-A", "workers.entry", "flower"),
+        *(*_CELERY, "flower"),
         "--address=127.0.0.1",  # its default is every interface
         f"--port={settings.flower_port}",
         "--read_only=true",
@@ -109,7 +110,7 @@ def flower_spec(settings: LocalSettings, env: Mapping[str, str]) -> ProcessSpec:
         ready=lambda: answers_http(settings.flower_port, "/healthcheck"),
         where=f"http://127.0.0.1:{settings.flower_port}",
         ready_timeout_s=settings.start_timeout_s,
-        stop_grace_s=3.0,
+        stop_grace_s=1.0,  # it waits for its own inspections, and has nothing to lose
     )
 
 

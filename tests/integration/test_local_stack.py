@@ -19,8 +19,9 @@ from pydantic import SecretStr
 from infra.local.errors import AlreadyRunning, StartFailed
 from infra.local.process import State
 from infra.local.settings import LocalSettings
-from infra.local.stack import MARKER, LocalStack
+from infra.local.stack import LocalStack
 from infra.local.state import find_running
+from tests.support.processes import left_of
 from tests.support.stack import fake_worker_command
 from tests.support.wait import wait_until
 
@@ -62,25 +63,6 @@ def supervisor(state_dir: Path) -> Iterator[Start]:
         process.kill()
         process.communicate()
     wait_until(lambda: not left_of(state_dir), GONE_S, "the end of every process")
-
-
-def left_of(state_dir: Path) -> list[str]:
-    """Return the processes that carry the mark of *state_dir*'s stack, or watch over it."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get(MARKER) == str(state_dir) or _holds_lock(process, state_dir):
-                found.append(f"{process.pid} {' '.join(process.cmdline())}")
-        except (psutil.Error, OSError):
-            continue  # it ended while we looked
-    return found
-
-
-def _holds_lock(process: psutil.Process, state_dir: Path) -> bool:
-    files = Path(f"/proc/{process.pid}/fd")
-    return process.pid != os.getpid() and any(
-        str(file.readlink()) == str(state_dir / "lock") for file in files.iterdir()
-    )
 
 
 def client(state_dir: Path) -> redis.Redis:
