@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from producers.bulk.records import Accepted, CallersId, Item, Reject
 from producers.requests import PersonaRequest
 
-BATCH_JOBS = 1_000
+BATCH_JOBS = 500  # of 3 kB prompts: eight batches in flight keep the producer near 110 MB
 BATCH_BYTES = 1 << 20
 
 

@@ -88,7 +88,7 @@ def read_csv(lines: Iterator[Line], layout: Layout, max_line_bytes: int = MAX_LI
             yield Reject(
                 found.line,
                 "line",
-                f"has {len(found.values)} columns, the header names {layout.width}",
+                f"has {_columns(len(found.values))}, the header names {layout.width}",
                 'put a value that holds a comma between quotes ("), and double the quotes in it',
             )
         else:
@@ -141,6 +141,10 @@ def _texts(taken: list[Line], ahead: deque[Line], lines: Iterator[Line], limit: 
             raise csv.Error("the row does not end")
         yield raw.decode(errors="surrogateescape")
         line = ahead.popleft() if ahead else next(lines, None)
+
+
+def _columns(count: int) -> str:
+    return "1 column" if count == 1 else f"{count} columns"
 
 
 def _malformed(line: int, error: csv.Error) -> Reject:

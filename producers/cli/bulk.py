@@ -42,7 +42,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
         str | None, typer.Option(metavar="FILE", help="Rejected lines; OUT.rejects.jsonl by default.")
     ] = None,
     layout: Annotated[FormatChoice, typer.Option("--format", help="How IN is written.")] = FormatChoice.AUTO,
-    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Lines in one message on the queue.")] = 1_000,
+    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Lines in one message on the queue.")] = 500,
     window: Annotated[int, typer.Option(min=1, max=256, help="Batches in flight.")] = 8,
     patience: Annotated[float, typer.Option(min=0, help="Seconds without an answer to bear.")] = 60.0,
     from_line: Annotated[int, typer.Option(min=1, help="Skip the lines before this one.")] = 1,
