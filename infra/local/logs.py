@@ -8,7 +8,7 @@ from typing import IO
 from infra.local.supervisor import ITSELF
 
 _COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)  # ANSI foregrounds that read well on black and white
-_BOLD_RED = "1;31"
+_BOLD = "1"
 _WAITING_LINES = 5_000  # about 1 MB; beyond it the reader is too slow and lines are dropped
 _LAST_WORDS_S = 1.0
 
@@ -21,7 +21,7 @@ def prefixer(names: Sequence[str], *, colour: bool) -> Callable[[str, str], str]
     def prefixed(name: str, line: str) -> str:
         head = f"{name:<{width}} | "
         if colour:
-            head = f"\x1b[{codes.get(name, _BOLD_RED)}m{head}\x1b[0m"
+            head = f"\x1b[{codes.get(name, _BOLD)}m{head}\x1b[0m"
         return head + printable(line)
 
     return prefixed

@@ -46,8 +46,8 @@ def ignore_line(name: str, line: str) -> None:
 class LocalStack:
     """Runs the stack between ``start`` and ``stop``, in this process's care.
 
-    *on_line* gets (process name, log line) and must not block.  *worker_command* gives a worker's
-    command line, for whoever wants another worker.
+    *on_line* gets (process name, log line) and must neither block nor raise.  *worker_command* gives
+    a worker's command line, for whoever wants another worker.
     """
 
     def __init__(

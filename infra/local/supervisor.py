@@ -43,7 +43,7 @@ class Supervisor:
     """Runs *stages* one after the other, each stage's processes side by side.
 
     *on_line* gets each log line with the name of who wrote it, in the supervisor's thread, so it must
-    not block.  *keep_fds* stay open until no child is left, even if this process is killed.
+    neither block nor raise.  *keep_fds* stay open until no child is left, even if this process is killed.
     """
 
     def __init__(

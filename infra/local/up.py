@@ -39,7 +39,7 @@ def run_until_stopped(
     up = threading.Event()
 
     def on_line(name: str, line: str) -> None:
-        if not quiet or (name == ITSELF and up.is_set()):
+        if line.strip() and (not quiet or (name == ITSELF and up.is_set())):
             printer(name, line)
 
     stack = LocalStack(settings, on_line, command)
@@ -63,7 +63,7 @@ def run_until_stopped(
         printer.close()
     if not quiet:
         with contextlib.suppress(OSError):  # the terminal may be gone
-            console.print("stopped; nothing is left running", highlight=False)
+            console.print("stopped", highlight=False)
     return STOPPED
 
 

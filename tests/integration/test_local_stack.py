@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -47,9 +48,9 @@ def supervisor(state_dir: Path) -> Iterator[Start]:
     """Start supervisors as processes of their own; at the end nothing of them may be left."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(**environment: str) -> subprocess.Popen[str]:
+    def start(*words: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.run_stack", "fake"],
+            [sys.executable, "-m", "tests.support.run_stack", "fake", *words],
             env={**os.environ, "ION_STATE_DIR": str(state_dir), "ION_WORKERS": "2", **environment},
             stderr=subprocess.PIPE,
             text=True,
@@ -183,6 +184,60 @@ def test_a_stopped_supervisor_ends_in_good_order(
     assert left_of(state_dir) == []
     assert log.count("stopped in good order") == 2
     assert "bye bye" in log
+
+
+def test_a_supervisor_that_cannot_start_says_why_and_fails(supervisor: Start) -> None:
+    process = supervisor(FAKE_WORKER="crash")
+    _, log = process.communicate(timeout=GONE_S)
+
+    assert process.returncode == 1
+    assert "ended 3 times while starting; its last log lines:\n  the disk is on fire" in log
+
+
+def test_a_second_supervisor_names_the_first_and_fails(supervisor: Start, state_dir: Path) -> None:
+    first = supervisor()
+    second = supervisor()
+    _, log = second.communicate(timeout=GONE_S)
+
+    assert second.returncode == 1
+    assert f"(process {first.pid})" in log.replace("\n", " ")
+    assert find_running(state_dir) is not None
+
+
+def test_a_stop_while_it_starts_is_obeyed(state_dir: Path) -> None:
+    """SIGTERM comes when the lock is held and the processes are on their way: an orderly, empty end."""
+    process = _start_unwatched(state_dir)
+    wait_until(partial(_has_lock, process.pid, state_dir), 20)
+
+    process.terminate()
+
+    assert process.wait(GONE_S) == 0
+    assert left_of(state_dir) == []
+
+
+def test_quiet_means_trouble_only(supervisor: Start, state_dir: Path) -> None:
+    """Nothing about the start, but the death of a worker is told; nothing about the stop."""
+    process = supervisor("quiet")
+    worker = next(int(line.split()[0]) for line in left_of(state_dir) if "fake_worker" in line)
+    os.kill(worker, signal.SIGKILL)
+    assert process.stderr is not None
+    told = process.stderr.readline()
+    process.terminate()
+    rest, _ = process.stderr.read(), process.wait(GONE_S)
+
+    assert re.fullmatch(r"ion +\| worker\d ended \(signal 9\); next attempt in 0.2 s\n", told)
+    assert re.fullmatch(r"(ion +\| worker\d is ready\n)?", rest)
+
+
+def test_the_table_and_the_next_steps_come_before_the_wait(supervisor: Start) -> None:
+    process = supervisor()
+    process.terminate()
+    _, log = process.communicate(timeout=GONE_S)
+
+    heading = next(line for line in log.splitlines() if line.startswith("process"))
+    assert heading.split() == ["process", "pid", "memory", "where"]
+    assert "ion process" in log
+    assert log.endswith("stopped\n")
 
 
 def test_a_supervisor_killed_while_it_starts_leaves_nothing(state_dir: Path) -> None:

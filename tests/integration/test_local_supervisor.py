@@ -249,6 +249,7 @@ def test_a_watchdog_that_dies_is_replaced(tmp_path: Path, run: Run, log: Log) ->
     assert _lives(supervisor._guard.pid)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="open files are read from /proc")
 def test_children_hold_nothing_of_the_supervisor(tmp_path: Path, run: Run) -> None:
     """Neither the watchdog's pipe, which would blind it, nor anything else beyond the standard three."""
     supervisor = run([spec(tmp_path, "one")])

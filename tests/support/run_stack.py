@@ -1,4 +1,4 @@
-"""A supervisor process for tests to kill: ``run_stack.py fake|real``, settings from the environment."""
+"""A supervisor process for tests to kill: ``run_stack fake|real [quiet]``, settings from the environment."""
 
 import sys
 
@@ -11,4 +11,6 @@ from tests.support.stack import fake_worker_command
 
 if __name__ == "__main__":
     command = {"fake": fake_worker_command, "real": worker_command}[sys.argv[1]]
-    sys.exit(run_until_stopped(LocalSettings(), Console(stderr=True), command=command))
+    sys.exit(
+        run_until_stopped(LocalSettings(), Console(stderr=True), quiet="quiet" in sys.argv, command=command)
+    )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack, ignore_line
+from producers.settings import ClientSettings
 
 
 def start_stack(
@@ -22,3 +23,9 @@ def fake_worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
     """Return the command of a worker that starts in 50 ms and needs no broker; see fake_worker."""
     _ = settings, index
     return (sys.executable, "-S", str(Path(__file__).with_name("fake_worker.py")))
+
+
+def client_settings_for(stack: LocalStack, **changes: object) -> ClientSettings:
+    """Return settings for a client of *stack*, with *changes*."""
+    urls = {"broker_url": stack.urls.broker_url, "reply_url": stack.urls.reply_url}
+    return ClientSettings.model_validate({**urls, **changes})

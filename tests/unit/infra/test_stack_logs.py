@@ -14,12 +14,12 @@ def test_names_are_aligned_and_plain_without_a_terminal() -> None:
     assert prefixed("worker10", "hello") == "worker10 | hello"
 
 
-def test_each_name_has_its_colour_and_the_supervisor_is_red() -> None:
+def test_each_name_has_its_colour_and_the_supervisor_is_bold() -> None:
     prefixed = prefixer(["a", "b"], colour=True)
 
     assert prefixed("a", "x") == "\x1b[36ma   | \x1b[0mx"
     assert prefixed("b", "x") == "\x1b[32mb   | \x1b[0mx"
-    assert prefixed("ion", "x") == "\x1b[1;31mion | \x1b[0mx"
+    assert prefixed("ion", "x") == "\x1b[1mion | \x1b[0mx"
 
 
 def test_a_line_cannot_steer_the_terminal() -> None:
