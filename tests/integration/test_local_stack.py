@@ -215,6 +215,20 @@ def test_a_stop_while_it_starts_is_obeyed(state_dir: Path) -> None:
     assert left_of(state_dir) == []
 
 
+def test_frozen_and_stubborn_processes_do_not_hold_up_the_end(supervisor: Start, state_dir: Path) -> None:
+    """Workers get their 1 s, Valkey its 1.5 s; then both are killed."""
+    process = supervisor(FAKE_WORKER="stubborn", ION_STOP_GRACE_S="1")
+    valkey = next(int(line.split()[0]) for line in left_of(state_dir) if "valkey-server" in line)
+    os.kill(valkey, signal.SIGSTOP)
+
+    process.terminate()
+    _, log = process.communicate(timeout=GONE_S)
+
+    assert process.returncode == 0
+    assert left_of(state_dir) == []
+    assert log.count("did not stop within") == 3
+
+
 def test_quiet_means_trouble_only(supervisor: Start, state_dir: Path) -> None:
     """Nothing about the start, but the death of a worker is told; nothing about the stop."""
     process = supervisor("quiet")
