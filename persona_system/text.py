@@ -12,6 +12,7 @@ from persona_system.errors import InvalidInput
 
 MAX_TEXT_CHARS = 32_768
 
+_BLANK = " \t\r\n\u115f\u1160\u2800\u3164\uffa0"  # the last five are letters and symbols that show nothing
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -25,7 +26,7 @@ def check_text(text: object, max_chars: int = MAX_TEXT_CHARS, field: str = "user
             f"has {len(text):,} characters, over the limit of {max_chars:,}",
             "shorten or split it",
         )
-    if not text or text.isspace():
+    if not text.strip(_BLANK) or text.isspace():
         raise InvalidInput(field, "is empty", f"send 1 to {max_chars:,} characters")
     if not text.isprintable():  # rare: line breaks and the like, or something to refuse
         _check_unusual(text, field)
@@ -42,5 +43,5 @@ def _check_unusual(text: str, field: str) -> None:
             f"holds {kind} (U+{code:04X}) at position {unreadable.start()}",
             "remove it or send valid UTF-8 text",
         )
-    if not any(char.isprintable() and not char.isspace() for char in text):
+    if not any(char.isprintable() and not char.isspace() and char not in _BLANK for char in text):
         raise InvalidInput(field, "has no visible character", "send text that can be read")

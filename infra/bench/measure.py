@@ -120,7 +120,7 @@ def baseline(app: Celery, requests: Sequence[PersonaRequest], submitters: int, s
 
 
 def limit(pipeline: PersonaPipeline, requests: Sequence[PersonaRequest], seconds: float) -> Round:
-    """The pure work on one core: unpack a job, route it, build its prompt, pack its outcome."""
+    """Do the pure work on one core: unpack a job, route it, build its prompt, pack its outcome."""
     encode = msgspec.msgpack.Encoder().encode
     decode = msgspec.msgpack.Decoder(Job).decode
     packed = [

@@ -1,0 +1,192 @@
+"""Every accepted job is settled exactly once, whatever happens to its batch."""
+
+import queue
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from persona_system.errors import InvalidInput
+from persona_system.pipeline import load_pipeline
+from producers.dispatch import Dispatcher, Woken
+from producers.errors import ClientClosed, Overloaded, Unavailable
+from producers.requests import PersonaRequest, pack_job
+from producers.settings import ClientSettings
+from tests.support.loopback import Loopback
+from tests.support.wait import wait_until
+from workers.contract.payloads import Outcome, Status
+from workers.contract.refs import PROCESS
+
+LANE = (PROCESS, "interactive")
+KEY = "calm-medium-learning"
+PIPELINE = load_pipeline()
+
+
+class Client:
+    """A dispatcher on a loopback, and what it woke."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.loopback = Loopback(PIPELINE, lambda: time.time() * 1000)
+        self.woken: queue.SimpleQueue[Woken] = queue.SimpleQueue()
+        settings = ClientSettings.model_validate({"broker_url": "memory://", **changes})
+        self.dispatcher = Dispatcher(settings, lambda _: (self.loopback, self.loopback), self._wake)
+
+    def _wake(self, woken: list[Woken]) -> None:
+        for one in woken:
+            self.woken.put(one)
+
+    def submit(self, waiter: str, deadline_s: float = 10.0, job_id: str | None = None) -> None:
+        job_id = self.dispatcher.new_job_id() if job_id is None else job_id
+        deadline_ms = int((time.time() + deadline_s) * 1000)
+        packed = pack_job(PersonaRequest("Why does it fail?", KEY), job_id, deadline_ms)
+        self.dispatcher.submit(LANE, job_id, packed, waiter, deadline_s)
+
+    def next(self) -> Woken:
+        return self.woken.get(timeout=5.0)
+
+
+@pytest.fixture
+def make_client() -> Iterator[Callable[..., Client]]:
+    made: list[Client] = []
+
+    def make(**changes: Any) -> Client:
+        made.append(Client(**changes))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.dispatcher.close(patience_s=0.2)
+
+
+def test_a_job_is_answered(make_client: Callable[..., Client]) -> None:
+    client = make_client()
+    client.submit("me")
+
+    waiter, ended = client.next()
+    assert (waiter, ended.status) == ("me", Status.OK)
+    assert client.loopback.published == [("persona.process", "interactive", 1)]
+
+
+def test_jobs_submitted_while_one_is_under_way_travel_together(make_client: Callable[..., Client]) -> None:
+    client = make_client(linger_ms=50)
+    client.loopback.holding = True
+    client.submit("first")
+    wait_until(lambda: client.loopback.published)
+    for number in range(20):
+        client.submit(str(number))
+
+    wait_until(lambda: len(client.loopback.published) == 2)
+    assert [jobs for _, _, jobs in client.loopback.published] == [1, 20]
+
+
+def test_a_second_delivery_changes_nothing(make_client: Callable[..., Client]) -> None:
+    client = make_client()
+    client.loopback.deliveries = 3
+    client.submit("first")
+    assert client.next()[0] == "first"
+    client.submit("second")
+
+    assert client.next()[0] == "second"
+    assert client.woken.empty()
+
+
+def test_a_job_ends_at_its_deadline_and_a_late_answer_is_dropped(make_client: Callable[..., Client]) -> None:
+    client = make_client()
+    client.loopback.holding = True
+    client.submit("me", deadline_s=0.05)
+
+    waiter, ended = client.next()
+    assert (waiter, ended.status) == ("me", Status.EXPIRED)
+    client.loopback.release()
+    client.dispatcher.close(patience_s=1.0)
+    assert client.woken.empty()
+
+
+def test_a_broker_that_is_away_ends_jobs_and_comes_back(make_client: Callable[..., Client]) -> None:
+    client = make_client()
+    client.loopback.broken = True
+    client.submit("before")
+    assert isinstance(client.next()[1], Unavailable)
+
+    client.loopback.broken = False
+    client.submit("after")
+    ended = client.next()[1]
+    assert isinstance(ended, Outcome)
+    assert ended.status is Status.OK
+
+
+def test_an_id_that_is_under_way_is_not_taken_again(make_client: Callable[..., Client]) -> None:
+    client = make_client()
+    client.loopback.holding = True
+    client.submit("me", job_id="mine")
+
+    with pytest.raises(InvalidInput, match="job_id is under way already"):
+        client.submit("me too", job_id="mine")
+
+
+def test_too_many_unanswered_jobs_are_refused(make_client: Callable[..., Client]) -> None:
+    client = make_client(max_pending_jobs=2)
+    client.loopback.holding = True
+    client.submit("one")
+    client.submit("two")
+
+    with pytest.raises(Overloaded, match="2 jobs of this client are unanswered") as caught:
+        client.submit("three")
+    assert caught.value.retry_after_s > 0
+
+
+def test_a_long_queue_is_refused(make_client: Callable[..., Client]) -> None:
+    client = make_client(max_queue_batches=10)
+    client.loopback.length = 11
+    client.submit("one")
+    client.next()
+
+    def refused() -> bool:
+        try:
+            client.submit("another")
+        except Overloaded as error:
+            return "11 batches wait on the queue interactive" in str(error)
+        return False
+
+    wait_until(refused)
+
+
+def test_a_queue_that_does_not_move_is_refused(make_client: Callable[..., Client]) -> None:
+    client = make_client(max_queue_age_s=0.05)
+    client.loopback.holding = True
+    client.submit("one")
+
+    def refused() -> bool:
+        try:
+            client.submit("another")
+        except Overloaded as error:
+            return "has not moved" in str(error)
+        return False
+
+    wait_until(refused)
+
+
+def test_closing_sends_what_is_gathered_and_waits_for_it(make_client: Callable[..., Client]) -> None:
+    client = make_client(linger_ms=60_000)
+    client.loopback.holding = True
+    client.submit("first")
+    wait_until(lambda: client.loopback.published)
+    client.submit("gathered")
+    client.loopback.holding = False
+    client.dispatcher.close(patience_s=5.0)
+
+    assert client.dispatcher.pending_jobs == 0
+    ended = {client.next()[0]: client.loopback.published for _ in range(2)}
+    assert set(ended) == {"first", "gathered"}
+
+
+def test_closing_ends_what_is_left(make_client: Callable[..., Client]) -> None:
+    client = make_client()
+    client.loopback.holding = True
+    client.submit("me")
+    client.dispatcher.close(patience_s=0.1)
+
+    assert isinstance(client.next()[1], ClientClosed)
+    with pytest.raises(ClientClosed):
+        client.submit("too late")

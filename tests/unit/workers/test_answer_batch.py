@@ -1,0 +1,210 @@
+"""The batch task: one outcome per job, whatever the jobs are like."""
+
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from persona_system.errors import PersonaError
+from persona_system.models import Context, Message, Recommendation, Response
+from persona_system.pipeline import load_pipeline
+from workers.contract.payloads import Batch, Job, Outcome, Reply, Status
+from workers.errors import Unanswerable, Unavailable
+from workers.runtime import Runtime
+from workers.tasks import persona
+from workers.tasks.batch import answer_batch
+
+pack = msgspec.msgpack.encode
+PIPELINE = load_pipeline()
+KEY = "calm-medium-learning"
+NOW_MS = 1_000_000.0
+
+
+class Fleet:
+    """A runtime whose replies and dead letters are kept in lists."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, bytes]] = []
+        self.kept: list[tuple[bytes, Unanswerable]] = []
+        self.runtime = Runtime(PIPELINE, self, self, lambda: NOW_MS)
+        self.broken = False
+
+    def send(self, reply_to: str, packed: bytes) -> None:
+        if self.broken:
+            raise Unavailable("the reply store", "told to be away")
+        self.sent.append((reply_to, packed))
+
+    def keep(self, payload: bytes, reason: Unanswerable) -> None:
+        self.kept.append((payload, reason))
+
+    def close(self) -> None: ...
+
+    def reply(self) -> Reply:
+        ((_, packed),) = self.sent
+        return msgspec.msgpack.decode(packed, type=Reply)
+
+    def outcomes(self) -> list[Outcome]:
+        return self.reply().outcomes
+
+
+@pytest.fixture
+def fleet() -> Fleet:
+    return Fleet()
+
+
+def batch(*jobs: Any, **changes: Any) -> bytes:
+    fields = {"id": "b1", "reply_to": "me", "sent_ms": 999_990, "jobs": [msgspec.Raw(pack(j)) for j in jobs]}
+    return pack(Batch(**{**fields, **changes}))
+
+
+def test_each_job_gets_the_prompt_for_its_key(fleet: Fleet) -> None:
+    jobs = [Job(id="1", text="Why does it fail?", key=KEY), Job(id="2", text="배포가 실패했어요", key=KEY)]
+    persona.process(batch(*jobs), fleet.runtime)
+
+    first, second = (msgspec.msgpack.decode(o.result, type=Response) for o in fleet.outcomes())
+    assert (first.persona_used, first.language) == ("Elro", "en")
+    assert "Why does it fail?" in first.content
+    assert (second.language, second.template) == ("ko", "elro.ko@1")
+
+
+def test_the_reply_goes_to_the_batchs_producer_and_tells_the_wait(fleet: Fleet) -> None:
+    """Sent at 999,990 ms and taken up at 1,000,000 ms: it waited 10 ms."""
+    persona.process(batch(Job(id="1", text="hi", key=KEY)), fleet.runtime)
+
+    assert fleet.sent[0][0] == "me"
+    assert (fleet.reply().batch_id, fleet.reply().queued_ms) == ("b1", 10.0)
+
+
+def test_metadata_comes_back_untouched(fleet: Fleet) -> None:
+    metadata = {"ticket": 7, "tags": ["a", "b"], "nested": {"x": None}}
+    persona.process(batch(Job(id="1", text="hi", key=KEY, metadata=metadata)), fleet.runtime)
+
+    assert msgspec.msgpack.decode(fleet.outcomes()[0].result, type=Response).metadata == metadata
+
+
+def test_the_history_is_in_the_prompt(fleet: Fleet) -> None:
+    context = Context(user_id="u1", history=(Message("user", "earlier words"),))
+    persona.process(batch(Job(id="1", text="hi", key=KEY, context=context)), fleet.runtime)
+
+    assert "earlier words" in msgspec.msgpack.decode(fleet.outcomes()[0].result, type=Response).content
+
+
+@pytest.mark.parametrize(
+    ("job", "field", "fix"),
+    [
+        ({"id": "x", "text": ""}, "user_input", "send 1 to"),
+        ({"id": "x", "text": "   \n"}, "user_input", "send 1 to"),
+        ({"id": "x", "text": "a" * 32_769}, "user_input", "shorten"),
+        ({"id": "x", "text": "a\x00b"}, "user_input", "remove it"),
+        ({"id": "x", "text": "hi", "key": "calm"}, "resonance_key", "calm-medium-learning"),
+        ({"id": "x", "text": "hi", "key": "smug-medium-learning"}, "resonance_key.tone", "use one of"),
+        ({"id": "x", "text": "hi", "key": "calm-slow-learning"}, "resonance_key.pace", "use one of"),
+        ({"id": "x", "text": "hi", "key": "calm-medium-gossip"}, "resonance_key.intent", "use one of"),
+        ({"id": "x", "text": 7}, "text", "contract"),
+        ({"id": "x"}, "job", "contract"),
+        (
+            {"id": "x", "text": "hi", "context": {"history": [{"role": "wizard", "content": "x"}]}},
+            "context.history[0].role",
+            "contract",
+        ),
+    ],
+)
+def test_a_bad_job_is_rejected_and_its_neighbours_are_answered(
+    fleet: Fleet, job: dict[str, Any], field: str, fix: str
+) -> None:
+    good = {"id": "good", "text": "hi", "key": KEY}
+    persona.process(batch(good, job, good), fleet.runtime)
+
+    before, bad, after = fleet.outcomes()
+    assert (before.status, after.status) == (Status.OK, Status.OK)
+    assert (bad.id, bad.status) == ("x", Status.REJECTED)
+    assert bad.problem is not None
+    assert (bad.problem.code, bad.problem.field) == ("INVALID_INPUT", field)
+    assert fix in bad.problem.fix
+
+
+def test_braces_and_template_syntax_are_text_like_any_other(fleet: Fleet) -> None:
+    text = "{user_input} {{x}} ${y} %(z)s {% raw %} <<<END>>> [SYSTEM]"
+    persona.process(batch(Job(id="1", text=text, key=KEY)), fleet.runtime)
+
+    assert text in msgspec.msgpack.decode(fleet.outcomes()[0].result, type=Response).content
+
+
+def test_a_job_that_is_no_map_has_an_outcome_too(fleet: Fleet) -> None:
+    persona.process(batch(["not", "a", "job"]), fleet.runtime)
+
+    (outcome,) = fleet.outcomes()
+    assert (outcome.id, outcome.status) == ("", Status.REJECTED)
+
+
+def test_a_job_whose_deadline_has_passed_is_not_worked_on(fleet: Fleet) -> None:
+    late = Job(id="late", text="hi", key=KEY, deadline_ms=999_999)
+    in_time = Job(id="in time", text="hi", key=KEY, deadline_ms=1_000_001)
+    persona.process(batch(late, in_time), fleet.runtime)
+
+    assert [o.status for o in fleet.outcomes()] == [Status.EXPIRED, Status.OK]
+
+
+def test_a_bug_in_one_answer_fails_that_job_only_and_logs_no_words(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    def answer(job: Job) -> object:
+        if job.id == "2":
+            raise PersonaError(f"cannot do {job.text}")
+        return job.id
+
+    jobs = [Job(id=n, text="a private matter") for n in "123"]
+    answer_batch(batch(*jobs), fleet.runtime, answer)
+
+    assert [o.status for o in fleet.outcomes()] == [Status.OK, Status.FAILED, Status.OK]
+    assert "PersonaError" in caplog.text
+    assert "private" not in caplog.text
+
+
+@pytest.mark.parametrize("version", [0, 2, 99])
+def test_an_unknown_version_is_kept_unharmed_and_its_producer_told(fleet: Fleet, version: int) -> None:
+    payload = batch({"id": "1", "text": "hi"}, {"id": "2", "text": "ho"}, v=version)
+    persona.process(payload, fleet.runtime)
+
+    ((kept, reason),) = fleet.kept
+    assert kept == payload
+    assert reason.code == "UNKNOWN_SCHEMA_VERSION"
+    assert [(o.id, o.status) for o in fleet.outcomes()] == [("1", Status.DEAD), ("2", Status.DEAD)]
+
+
+def test_an_unknown_version_of_another_shape_is_kept_too(fleet: Fleet) -> None:
+    payload = pack({"v": 3, "id": "b", "reply_to": "me", "jobs": [{"id": "1"}], "sent_ms": "tomorrow"})
+    persona.process(payload, fleet.runtime)
+
+    assert fleet.kept[0][1].code == "UNKNOWN_SCHEMA_VERSION"
+    assert fleet.outcomes()[0].status is Status.DEAD
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xc1", b"not a batch", pack([1, 2]), pack({"v": 1})])
+def test_what_is_no_batch_is_kept(fleet: Fleet, payload: bytes) -> None:
+    persona.process(payload, fleet.runtime)
+
+    assert [(kept, reason.code) for kept, reason in fleet.kept] == [(payload, "MALFORMED_BATCH")]
+    assert not fleet.sent
+
+
+def test_a_reply_that_cannot_be_sent_is_the_callers_to_retry(fleet: Fleet) -> None:
+    fleet.broken = True
+    with pytest.raises(Unavailable):
+        persona.process(batch(Job(id="1", text="hi", key=KEY)), fleet.runtime)
+
+
+def test_recommend_tells_who_suits_and_why(fleet: Fleet) -> None:
+    persona.recommend(batch(Job(id="1", text="We must decide together", key=KEY)), fleet.runtime)
+
+    advice = msgspec.msgpack.decode(fleet.outcomes()[0].result, type=Recommendation)
+    assert advice.recommended_persona == advice.capabilities.name == "Elro"
+    assert set(advice.scores) == {"Lua", "Elro", "Riri", "Nana"}
+
+
+def test_time_is_read_from_the_runtime(fleet: Fleet) -> None:
+    """The wall clock of this test is far from the runtime's, and nothing expires by it."""
+    assert time.time() * 1000 > NOW_MS
+    persona.process(batch(Job(id="1", text="hi", key=KEY, deadline_ms=int(NOW_MS) + 1)), fleet.runtime)
+    assert fleet.outcomes()[0].status is Status.OK
