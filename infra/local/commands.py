@@ -36,6 +36,7 @@ def valkey_command(binary: Path, data_dir: Path, socket: Path) -> tuple[str, ...
         "maxmemory-policy": "noeviction",  # evicting would delete queues
         "daemonize": "no",
         "logfile": "",  # stdout, which we capture
+        "set-proc-title": "no",  # a title overwrites the environment, by which a stray server is known
     }
     return (str(binary), *(word for name, value in options.items() for word in (f"--{name}", value)))
 

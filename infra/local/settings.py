@@ -68,4 +68,5 @@ def child_environment() -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(path),
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
+        "SPT_NOENV": "1",  # setproctitle, which Celery uses where installed, must spare our marker
     }

@@ -291,7 +291,8 @@ def test_a_killed_supervisor_leaves_nothing_and_the_data_survives(
     process = supervisor(FAKE_WORKER=behaviour)
     with client(state_dir) as server:
         server.set("kept", "yes")
-    assert len(left_of(state_dir)) >= 1 + 2 * 2  # Valkey, and two workers with a child each
+    running = "\n".join(left_of(state_dir))
+    assert [running.count(word) for word in ("valkey-server", "fake_worker", "sleep(600)")] == [1, 2, 2]
 
     process.kill()
     process.wait()
@@ -327,6 +328,7 @@ def test_what_survived_supervisor_and_watchdog_is_swept_at_the_next_start(
     first.kill()
     first.wait()
     assert set(old) <= set(left_of(state_dir))
+    assert any("valkey-server" in line for line in old)
 
     supervisor()
 
