@@ -6,7 +6,8 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,8 +15,11 @@ import typer
 
 from producers.cli.app import add, new_app, run
 from producers.cli.collaborators import Check, Collaborators, Section, Tell, client_sections
+from producers.cli.report import FAILED, OK
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from infra.local.settings import LocalSettings
     from producers.settings import ClientSettings
 
@@ -79,7 +83,31 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Send thousands of real messages, in Korean and English, through a fleet, and show what comes out."""
-    raise NotImplementedError(as_json)
+    from infra.demo.messages import load_messages  # noqa: PLC0415
+    from infra.demo.run import as_app, as_pipeline  # noqa: PLC0415
+    from infra.demo.show import as_json as demo_json  # noqa: PLC0415
+    from infra.demo.show import show  # noqa: PLC0415
+    from producers.cli.interruption import Interruption, on_signals  # noqa: PLC0415
+    from producers.cli.report import console, print_json, tell  # noqa: PLC0415
+    from producers.settings import ClientSettings  # noqa: PLC0415
+
+    fleet, stop = LocalFleet(), Interruption()
+    embedded = fleet.find() is None
+    directory = ClientSettings().state_dir / "demo"
+    with fleet.reach(tell) as settings, steps(console(stderr=True)) as step:
+        messages = load_messages()
+        with step(f"{len(messages):,} messages from 100 concurrent callers", len(messages)) as advance:
+            app_run = as_app(settings, messages, advance)
+        with (
+            step(f"{len(messages):,} messages as a file, in batches", len(messages)) as advance,
+            on_signals(stop),
+        ):
+            pipeline_run = as_pipeline(settings, messages, directory, stop, advance)
+    if as_json:
+        print_json(demo_json(app_run, pipeline_run))
+    else:
+        show(console(), app_run, pipeline_run, embedded=embedded)
+    raise typer.Exit(OK if pipeline_run.failed == 0 and not stop.requested else FAILED)
 
 
 def bench(
@@ -88,7 +116,45 @@ def bench(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the fleet on this machine beside bare Celery."""
-    raise NotImplementedError(quick, as_json)
+    from infra.bench.run import FULL, QUICK, run_bench  # noqa: PLC0415
+    from infra.bench.show import show  # noqa: PLC0415
+    from producers.cli.report import console, print_json  # noqa: PLC0415
+
+    effort = QUICK if quick else FULL
+    with steps(console(stderr=True)) as step, step("measuring", effort.total_steps) as advance:
+        figures = run_bench(effort, lambda: advance(1))
+    if as_json:
+        print_json(figures)
+    else:
+        show(console(), figures)
+
+
+Step = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+@contextlib.contextmanager
+def steps(console: "Console") -> Iterator[Step]:
+    """Show steps one after the other on *console*, each with a bar where it is a terminal."""
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bars:
+
+        @contextlib.contextmanager
+        def step(title: str, total: int) -> Iterator[Callable[[int], None]]:
+            if not console.is_terminal:
+                console.print(title)
+            task = bars.add_task(title, total=total)
+            yield lambda jobs: bars.advance(task, jobs)
+
+        yield step
 
 
 class LocalFleet:

@@ -70,9 +70,7 @@ class BrokerPublisher:
         """Return how many messages wait on *queue*; raise Unavailable if the broker does not say."""
         with self._failing_as_unavailable():
             producer = self._connected(queue)
-            return int(
-                self._app.amqp.queues[queue](producer.channel).queue_declare().message_count
-            )
+            return int(self._app.amqp.queues[queue](producer.channel).queue_declare().message_count)
 
     def close(self) -> None:
         """Drop the connection; another publish would make a new one."""

@@ -43,11 +43,16 @@ class Effort:
     rounds: int
     seconds: float
 
+    @property
+    def total_steps(self) -> int:
+        """How many loads are run, one at a time."""
+        return self.rounds * (len(_SUBMITTERS) + len(CALLERS) + 2)
+
 
 FULL = Effort(rounds=5, seconds=2.0)
 QUICK = Effort(rounds=3, seconds=0.7)
 
-Progress = Callable[[str, int, int], None]  # what is measured, steps done, steps in all
+Progress = Callable[[], None]  # called after each load
 Load = Callable[[float], Round]
 
 
@@ -86,12 +91,10 @@ def _plan(bare: Celery, client: ClientSettings, requests: Sequence[PersonaReques
 def _alternate(plan: Mapping[str, Load], effort: Effort, progress: Progress) -> dict[str, list[Round]]:
     """Run every load once a round, so that a slow minute hits all of them."""
     done: dict[str, list[Round]] = {name: [] for name in plan}
-    total = effort.rounds * len(plan)
-    for turn in range(effort.rounds):
-        for step, (name, load) in enumerate(plan.items()):
-            progress(name, turn * len(plan) + step, total)
+    for _ in range(effort.rounds):
+        for name, load in plan.items():
             done[name].append(load(effort.seconds))
-    progress("done", total, total)
+            progress()
     return done
 
 

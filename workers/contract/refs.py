@@ -6,16 +6,16 @@ from typing import Generic, TypeVar
 from persona_system.models import Recommendation, Response
 from workers.contract import names
 
-ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # there is one of each; identity makes a fast key
-class TaskRef(Generic[ResultT]):
+class TaskRef(Generic[ResultT_co]):
     """A task by name, the queue it goes to by default, and the type of one job's result."""
 
     name: str
     queue: str
-    result_type: type[ResultT]
+    result_type: type[ResultT_co]
 
 
 PROCESS = TaskRef(names.PERSONA_PROCESS, names.INTERACTIVE, Response)

@@ -9,6 +9,7 @@ import pytest
 
 from persona_system.errors import InvalidInput
 from persona_system.pipeline import load_pipeline
+from producers.batching import Lane
 from producers.dispatch import Dispatcher, Woken
 from producers.errors import ClientClosed, Overloaded, Unavailable
 from producers.requests import PersonaRequest, pack_job
@@ -18,7 +19,7 @@ from tests.support.wait import wait_until
 from workers.contract.payloads import Outcome, Status
 from workers.contract.refs import PROCESS
 
-LANE = (PROCESS, "interactive")
+LANE: Lane = (PROCESS, "interactive")
 KEY = "calm-medium-learning"
 PIPELINE = load_pipeline()
 
@@ -45,6 +46,12 @@ class Client:
     def next(self) -> Woken:
         return self.woken.get(timeout=5.0)
 
+    def next_status(self) -> tuple[str, Status]:
+        """Return the next waiter that a worker's outcome, or a deadline, woke."""
+        waiter, ended = self.next()
+        assert isinstance(ended, Outcome)
+        return waiter, ended.status
+
 
 @pytest.fixture
 def make_client() -> Iterator[Callable[..., Client]]:
@@ -63,8 +70,7 @@ def test_a_job_is_answered(make_client: Callable[..., Client]) -> None:
     client = make_client()
     client.submit("me")
 
-    waiter, ended = client.next()
-    assert (waiter, ended.status) == ("me", Status.OK)
+    assert client.next_status() == ("me", Status.OK)
     assert client.loopback.published == [("persona.process", "interactive", 1)]
 
 
@@ -96,8 +102,7 @@ def test_a_job_ends_at_its_deadline_and_a_late_answer_is_dropped(make_client: Ca
     client.loopback.holding = True
     client.submit("me", deadline_s=0.05)
 
-    waiter, ended = client.next()
-    assert (waiter, ended.status) == ("me", Status.EXPIRED)
+    assert client.next_status() == ("me", Status.EXPIRED)
     client.loopback.release()
     client.dispatcher.close(patience_s=1.0)
     assert client.woken.empty()
@@ -111,9 +116,7 @@ def test_a_broker_that_is_away_ends_jobs_and_comes_back(make_client: Callable[..
 
     client.loopback.broken = False
     client.submit("after")
-    ended = client.next()[1]
-    assert isinstance(ended, Outcome)
-    assert ended.status is Status.OK
+    assert client.next_status() == ("after", Status.OK)
 
 
 def test_an_id_that_is_under_way_is_not_taken_again(make_client: Callable[..., Client]) -> None:
@@ -177,8 +180,7 @@ def test_closing_sends_what_is_gathered_and_waits_for_it(make_client: Callable[.
     client.dispatcher.close(patience_s=5.0)
 
     assert client.dispatcher.pending_jobs == 0
-    ended = {client.next()[0]: client.loopback.published for _ in range(2)}
-    assert set(ended) == {"first", "gathered"}
+    assert {client.next()[0] for _ in range(2)} == {"first", "gathered"}
 
 
 def test_closing_ends_what_is_left(make_client: Callable[..., Client]) -> None:
