@@ -11,6 +11,7 @@ from persona_system.models import Language
 
 HANGUL_SHARE = 6  # Korean when Hangul letters x 6 >= all letters
 READ_CHARS = 2_000  # a longer text is judged by its beginning, so that the cost is bounded
+GLANCE_CHARS = 80
 
 _HANGUL = re.compile("[\uac00-\ud7a3\u3131-\u318e\u1100-\u11ff]+")  # syllables, jamo, decomposed jamo
 _LETTERS = re.compile(r"[^\W\d_]+")
@@ -21,10 +22,9 @@ def detect_language(text: str) -> Language:
     if text.isascii():
         return "en"
     head = text[:READ_CHARS]
-    hangul = len("".join(_HANGUL.findall(head)))
-    if hangul == 0:
-        return "en"
-    if hangul * HANGUL_SHARE >= len(head):  # the usual case, without counting the letters
-        return "ko"
+    for part in (head[:GLANCE_CHARS], head):  # most Korean texts are known at a glance
+        hangul = len("".join(_HANGUL.findall(part)))
+        if hangul * HANGUL_SHARE >= len(head):  # then it is so of the letters, too
+            return "ko"
     letters = len("".join(_LETTERS.findall(head)))
-    return "ko" if hangul * HANGUL_SHARE >= letters else "en"
+    return "ko" if 0 < letters <= hangul * HANGUL_SHARE else "en"

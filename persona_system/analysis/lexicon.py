@@ -72,11 +72,8 @@ class Lexicon:
 
     def matches(self, tokens: Sequence[str]) -> dict[Node, None]:
         """Return the ends of the entries found, each once, in the order of the text."""
-        words, negators, has_affixes = (
-            self.root.words,
-            self.negators,
-            bool(self.stem_lengths or self.ending_lengths),
-        )
+        words, negators = self.root.words, self.negators
+        has_affixes = bool(self.stem_lengths or self.ending_lengths)
         found: dict[Node, None] = {}
         if START in words:
             _follow(words[START], tokens, 0, found)
@@ -96,14 +93,14 @@ class Lexicon:
 
     def _affixes(self, token: str) -> list[Node]:
         """Return the longest stem that *token* begins with and the longest ending it ends with."""
-        nodes = []
+        nodes, size = [], len(token)
         stems, endings = self.root.stems, self.root.endings
         for length in self.stem_lengths.get(token[0], ()):
-            if token[:length] in stems:
+            if length <= size and token[:length] in stems:
                 nodes.append(stems[token[:length]])
                 break
         for length in self.ending_lengths.get(token[-1], ()):
-            if token[-length:] in endings:
+            if length <= size and token[-length:] in endings:
                 nodes.append(endings[token[-length:]])
                 break
         return nodes
