@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from celery import Celery, Task
 
 from workers.errors import Unavailable
-from workers.observability.redaction import describe
 from workers.runtime import Runtime, RuntimeSlot
 
 logger = logging.getLogger(__name__)
@@ -42,7 +41,7 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
                 kwargsrepr="{}",
             ) from None
         except Exception as error:
-            logger.error("%s failed: %s", options.name, describe(error))  # noqa: TRY400 - no message text
+            slot.get().report_bug(options.name, error)
             raise
 
     settings = asdict(options)

@@ -15,6 +15,7 @@ import redis
 from persona_system.pipeline import PersonaPipeline
 from workers.contract import names
 from workers.errors import Unanswerable, Unavailable
+from workers.observability.bugs import ReportBug, log_bug
 
 
 class ReplySender(Protocol):
@@ -42,6 +43,7 @@ class Runtime:
     replies: ReplySender
     dead_letters: DeadLetters
     now_ms: Callable[[], float]
+    report_bug: ReportBug = log_bug
 
     def close(self) -> None:
         """Close what holds connections."""

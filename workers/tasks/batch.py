@@ -12,7 +12,7 @@ import msgspec
 from persona_system.errors import InvalidInput
 from workers.contract.payloads import SCHEMA_VERSION, Batch, Job, Outcome, Problem, Reply, Status
 from workers.errors import Unanswerable
-from workers.observability.redaction import describe
+from workers.observability.bugs import ReportBug
 from workers.runtime import Runtime
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,8 @@ def answer_batch(payload: bytes, runtime: Runtime, answer: Callable[[Job], objec
     except Unanswerable as error:
         _refuse(payload, runtime, error)
         return
-    outcomes = [_answer_job(packed, taken_up_ms, answer) for packed in batch.jobs]
+    report_bug = runtime.report_bug
+    outcomes = [_answer_job(packed, taken_up_ms, answer, report_bug) for packed in batch.jobs]
     reply = Reply(
         batch_id=batch.id,
         queued_ms=max(0.0, taken_up_ms - batch.sent_ms),
@@ -103,7 +104,9 @@ def _refuse(payload: bytes, runtime: Runtime, error: Unanswerable) -> None:
         runtime.replies.send(envelope.reply_to, _encode(reply))
 
 
-def _answer_job(packed: msgspec.Raw, now_ms: float, answer: Callable[[Job], object]) -> Outcome:
+def _answer_job(
+    packed: msgspec.Raw, now_ms: float, answer: Callable[[Job], object], report_bug: ReportBug
+) -> Outcome:
     job_id = ""
     try:
         job = _decode_job(packed)
@@ -120,7 +123,7 @@ def _answer_job(packed: msgspec.Raw, now_ms: float, answer: Callable[[Job], obje
             "INVALID_INPUT", message, path.strip("`$.") or "job", "send what the contract names"
         )
     except Exception as error:  # noqa: BLE001 - a bug in one answer must not take its neighbours with it
-        logger.error("answering a job failed: %s", describe(error))  # noqa: TRY400 - a traceback may quote text
+        report_bug("answering a job", error)
         return Outcome(
             job_id, Status.FAILED, problem=Problem("INTERNAL", f"an internal error ({type(error).__name__})")
         )
