@@ -3,7 +3,8 @@
 ``measure`` counts; ``decide_pace`` weighs the counts.  Each pace is a score in [0, 1], and the highest
 wins (ties go to the earlier pace of the vocabulary):
 
-- burst: up to five words in all, or several sentences of a few words each; exclamation marks add to it,
+- burst: up to five words in all, or three and more sentences of a few words each; exclamation marks
+  add to it,
 - flowing: long sentences that run on,
 - contemplative: pauses, as ellipses and line breaks, or many unhurried sentences,
 - medium: always half way, so it wins when none of the others is more than half sure.
@@ -73,7 +74,7 @@ def decide_pace(rhythm: Rhythm, since_last: timedelta | None = None) -> tuple[st
 
 def _pace_scores(rhythm: Rhythm, since_last: timedelta | None) -> tuple[float, ...]:
     length = rhythm.words_per_sentence
-    chopped = _rise(length, 6, 2) if rhythm.sentences > 1 else 0.0
+    chopped = _rise(length, 6, 2) if rhythm.sentences > 2 else 0.0
     burst = max(_rise(rhythm.words, 8, 2), chopped) + 0.3 * rhythm.exclamation_ratio
     burst -= 0.6 * rhythm.pause_ratio
     if since_last is not None:

@@ -147,7 +147,7 @@ def test_each_intent_is_heard_in_both_languages(intent: str, text: str) -> None:
     ("text", "key"),
     [
         ("배포가 또 실패했어요. 어떻게 해야 하죠?", "frustrated-medium-seek_advice"),
-        ("The deployment failed again today. What should I do?", "frustrated-medium-problem_solving"),
+        ("The deployment failed again. What should I do?", "frustrated-medium-problem_solving"),
         ("이 함수가 어떻게 동작하는지 궁금해요", "curious-medium-learning"),
         ("프로젝트 마감이 내일인데 아무것도 못 했어요 어떡하죠", "urgent-medium-planning"),
         ("요즘 번아웃이 온 것 같아요...", "frustrated-contemplative-seek_advice"),
