@@ -23,6 +23,8 @@ Submit = Callable[[Sequence[PersonaRequest]], Future[Outcomes]]
 FIRST_BACKOFF_S = 0.2
 LONGEST_BACKOFF_S = 5.0
 SHORTEST_WAIT_S = 0.01  # an Overloaded that says "at once" must not spin
+_LOOK_EVERY_S = 0.25  # at the stop request, while waiting for an answer
+_LONG_SILENCE_S = 5.0  # after which the user is told
 
 _UNANSWERED = frozenset({"expired", "unsent"})
 _ANSWERED = frozenset({"ok", "failed", "dead"})  # a job may be rejected before it is sent
@@ -36,6 +38,10 @@ class Stop(Protocol):
     """
 
     breakable: bool
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it may not even wait for the answers that are under way."""
 
     @property
     def requested(self) -> bool:
@@ -110,7 +116,7 @@ class Sender:
         """Wait for the outcomes of *sent*, sending it again while nobody answers."""
         while True:
             try:
-                outcomes = sent.answer.result()
+                outcomes = self._answer(sent)
             except (Unavailable, Overloaded) as error:
                 self._be_patient(str(error))
             else:
@@ -122,11 +128,31 @@ class Sender:
                 self._be_patient(unanswered)
             sent = self.send(sent.chunk)
 
-    def _be_patient(self, why: str, wait_s: float | None = None) -> None:
-        now = self._clock()
+    def _answer(self, sent: Sent) -> Outcomes:
+        """Wait for the answer, as long as the run is patient."""
+        silent_since = self._silent_from_now()
+        while True:
+            silent_s = self._clock() - silent_since
+            left_s = max(self._patience_s - silent_s, 0.0)
+            try:
+                return sent.answer.result(min(left_s, _LOOK_EVERY_S))
+            except TimeoutError:
+                if sent.answer.done():  # then it is the answer
+                    raise
+            if self._stop.urgent:
+                raise Interrupted("stopped at once on request")
+            if left_s <= 0:
+                raise GaveUp("no worker answers")
+            if silent_s >= _LONG_SILENCE_S:
+                self._watcher.waiting("no answer yet", left_s)
+
+    def _silent_from_now(self) -> float:
         if self._silent_since is None:
-            self._silent_since = now
-        left_s = self._patience_s - (now - self._silent_since)
+            self._silent_since = self._clock()
+        return self._silent_since
+
+    def _be_patient(self, why: str, wait_s: float | None = None) -> None:
+        left_s = self._patience_s - (self._clock() - self._silent_from_now())
         if left_s <= 0:
             raise GaveUp(why)
         if wait_s is None:

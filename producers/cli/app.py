@@ -1,7 +1,5 @@
 """The ``ion`` program: its commands, and the one place where errors become lines and exit codes."""
 
-import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
@@ -10,7 +8,7 @@ from typer.exceptions import TyperException
 
 from producers.cli import analyze, bulk, config, doctor, personas, process, route
 from producers.cli.collaborators import Collaborators
-from producers.cli.report import BROKEN_PIPE, OK, USAGE, Trouble, explain, print_json, tell
+from producers.cli.report import OK, USAGE, Trouble, explain, print_json, tell
 
 
 def new_app() -> typer.Typer:
@@ -51,13 +49,12 @@ def add(
 
 
 def run(app: typer.Typer, given: Collaborators, argv: Sequence[str]) -> int:
-    """Run the command line *argv* and return its exit code; an error becomes one line, never a traceback."""
+    """Run the command line *argv* and return its exit code; an error becomes one line, never a traceback.
+
+    A broken pipe, when whoever reads our output has seen enough, is Typer's: it ends in silence with 1.
+    """
     try:
         code: Any = app(args=list(argv), prog_name="ion", obj=given, standalone_mode=False)
-    except BrokenPipeError:
-        # whoever read our output has seen enough; keep Python from trying to flush the rest at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN_PIPE
     except typer.Abort:
         return _report(explain(KeyboardInterrupt()), argv)
     except TyperException as error:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
@@ -44,7 +45,7 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     layout: Annotated[FormatChoice, typer.Option("--format", help="How IN is written.")] = FormatChoice.AUTO,
     batch: Annotated[int, typer.Option(min=1, max=10_000, help="Lines in one message on the queue.")] = 500,
     window: Annotated[int, typer.Option(min=1, max=256, help="Batches in flight.")] = 8,
-    patience: Annotated[float, typer.Option(min=0, help="Seconds without an answer to bear.")] = 60.0,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds without an answer to bear.")] = 60.0,
     from_line: Annotated[int, typer.Option(min=1, help="Skip the lines before this one.")] = 1,
     *,
     ignore_columns: Annotated[
@@ -108,13 +109,12 @@ def _through(
 
     stop = Interruption()
     talk: Tell = _silent if quiet else tell
-    with (
-        opened(target, force=force) as (output, rejects),
-        fleet.reach(talk) as settings,
-        PersonaClient(settings) as client,
-        watching(source, talk, terminal=sys.stderr.isatty(), quiet=quiet) as watcher,
-        on_signals(stop),
-    ):
+    with ExitStack() as closing:
+        output, rejects = closing.enter_context(opened(target, force=force))
+        client = PersonaClient(closing.enter_context(fleet.reach(talk)))
+        closing.callback(client.close, timedelta(0))  # whatever is under way then, the run has given up
+        watcher = closing.enter_context(watching(source, talk, terminal=sys.stderr.isatty(), quiet=quiet))
+        closing.enter_context(on_signals(stop))
         summary = run_bulk(items, client.submit_batch, Collector(output, rejects), options, stop, watcher)
     return summary, exit_code(summary, stop.signal_number)
 

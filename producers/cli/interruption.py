@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM as a polite request: the first one ends a run in good order, the second at once."""
+"""Ctrl-C and SIGTERM as a request: at the first, a run awaits what is under way; at the second, it ends.
+
+Neither breaks into the writing of a result, so a file never ends within a line.
+"""
 
 import signal
 import threading
@@ -13,6 +16,7 @@ class Interruption:
     def __init__(self) -> None:
         self._asked = threading.Event()
         self.breakable = False
+        self.urgent = False  # asked for twice
         self.signal_number: int | None = None
 
     @property
@@ -25,11 +29,11 @@ class Interruption:
         return self._asked.wait(seconds)
 
     def ask(self, number: int = signal.SIGINT) -> None:
-        """Ask for a stop; raise KeyboardInterrupt if it was asked for before or reading blocks."""
-        again = self.requested
+        """Ask for a stop; raise KeyboardInterrupt if the run is reading, which may last for ever."""
+        self.urgent = self.requested
         self.signal_number = number
         self._asked.set()
-        if again or self.breakable:
+        if self.breakable:
             raise KeyboardInterrupt
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 OK, FAILED, USAGE, UNAVAILABLE = 0, 1, 2, 3
-INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + SIGINT, 128 + SIGPIPE
+INTERRUPTED = 130  # 128 + SIGINT
 
 _DOCTOR = "`ion doctor` looks for the cause"
 _FLEET = "start a fleet with `ion up`, or point ION_BROKER_URL at one; `ion doctor` looks for the cause"

@@ -82,7 +82,7 @@ class Stop:
     """Asks for a stop after so many looks."""
 
     def __init__(self, after: int | None = None) -> None:
-        self.looks, self.after, self.breakable = 0, after, False
+        self.looks, self.after, self.breakable, self.urgent = 0, after, False, False
 
     @property
     def requested(self) -> bool:

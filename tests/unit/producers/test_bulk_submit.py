@@ -30,7 +30,7 @@ class World:
         self.waits: list[float] = []
         self.reasons: list[str] = []
         self.sent = 0
-        self.breakable = False
+        self.breakable = self.urgent = False
         self.stop_after = stop_after
 
     @property
@@ -149,6 +149,40 @@ def test_a_future_that_fails_as_unavailable_is_sent_again() -> None:
     lost: Future[Outcomes] = Future()
     lost.set_exception(AWAY)
     assert sender.settle(type(sent)(CHUNK, lost)) == [FAILED]
+
+
+class Never(Future[Outcomes]):
+    """Has no answer, however long one waits; does not really wait."""
+
+    def result(self, timeout: float | None = None) -> Outcomes:
+        assert timeout is not None
+        raise TimeoutError
+
+
+class Ticking(World):
+    """A world where time passes by looking at the clock."""
+
+    def tick(self) -> float:
+        self.now += 3.0
+        return self.now
+
+
+def test_an_answer_that_never_comes_ends_the_run_after_its_patience() -> None:
+    """Jobs that were accepted may have a deadline beyond the patience of the run."""
+    world = Ticking([FAILED])
+    sender = Sender(world.submit, timedelta(seconds=10), world, world, world.tick)
+    sent = sender.send(CHUNK)
+    with pytest.raises(GaveUp, match="no worker answers"):
+        sender.settle(type(sent)(CHUNK, Never()))
+    assert set(world.reasons) == {"no answer yet"}
+
+
+def test_an_urgent_stop_does_not_wait_for_the_answer() -> None:
+    world = World([FAILED])
+    world.urgent = True
+    sent = world.sender().send(CHUNK)
+    with pytest.raises(Interrupted):
+        world.sender().settle(type(sent)(CHUNK, Never()))
 
 
 def test_a_stop_ends_the_waiting() -> None:

@@ -1,0 +1,201 @@
+"""``ion bulk run`` on files as they come: long, mixed with bad lines, packed, piped, interrupted."""
+
+import csv
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.wait import wait_until
+
+ION = Path(sys.executable).with_name("ion")
+MOST_RSS_KB = 150_000
+KEYS = ("calm-medium-learning", "frustrated-burst-problem-solving", "urgent-flowing-plan")
+BROKEN = (
+    b'{"user_input": ',
+    b"hello",
+    b'["a"]',
+    b'{"user_input": "\xff\xfe"}',
+    b'{"user_input": ""}',
+    b'{"user_input": "a", "resonance_key": "smug-medium-plan"}',
+    b'{"user_input": "a", "mood": 1}',
+    b'{"user_input": 5}',
+    b'{"user_input": "a\\u0000b"}',
+    b'{"user_input": "a\\ud800b"}',
+    b'{"user_input": "' + b"x" * 40_000 + b'"}',
+    b'{"user_input": "a", "context": {"history": [{"role": "boss", "content": "a"}]}}',
+    b'{"user_input": "a", "context": {"preferred_persona": "Nobody"}}',
+)
+
+
+@pytest.fixture
+def env(stack_env: Mapping[str, str]) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ION_")}
+    return {**clean, **stack_env}
+
+
+def record(number: int) -> bytes:
+    text = f"{number}번째 배포가 또 실패했어요. {{braces}} <b>%s</b>"
+    return json.dumps({"id": number, "user_input": text, "resonance_key": KEYS[number % 3]}).encode()
+
+
+def run(
+    env: Mapping[str, str], *words: str | Path, stdin: bytes = b""
+) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [ION, "bulk", "run", *words], input=stdin, capture_output=True, env=env, timeout=100, check=False
+    )
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def read_whole(path: Path) -> list[bytes]:
+    return [line for line in path.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+
+
+def test_every_line_is_answered_or_named_in_the_rejects(env: dict[str, str], tmp_path: Path) -> None:
+    lines = [record(number) for number in range(1, 5001)]
+    bad = {17 + 97 * turn: BROKEN[turn % len(BROKEN)] for turn in range(50)}
+    for number, line in bad.items():
+        lines[number - 1] = line
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(b"\n".join(lines) + b"\n\n")
+
+    done = run(env, source, "-o", tmp_path / "out.jsonl", "--json")
+
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert {name: summary[name] for name in ("end", "read", "ok", "rejected", "failed", "blank")} == {
+        "end": "complete",
+        "read": 5001,
+        "ok": 4950,
+        "rejected": 50,
+        "failed": 0,
+        "blank": 1,
+    }
+    answers, rejects = read(tmp_path / "out.jsonl"), read(tmp_path / "out.rejects.jsonl")
+    assert [reject["line"] for reject in rejects] == sorted(bad)
+    assert all(reject["field"] and reject["problem"] and reject["fix"] for reject in rejects)
+    assert [answer["line"] for answer in answers] == [n for n in range(1, 5001) if n not in bad]
+    assert all(answer["id"] == answer["line"] for answer in answers)
+    assert all(f"{answer['id']}번째" in answer["content"] for answer in answers)
+
+
+def test_memory_stays_flat_whatever_the_file_and_its_lines(env: dict[str, str], tmp_path: Path) -> None:
+    """30,000 lines with one of 100 MB among them, which the file system holds as a hole."""
+    source = tmp_path / "in.jsonl"
+    with source.open("wb") as out:
+        out.write(b"".join(record(number) + b"\n" for number in range(1, 15_001)))
+        out.seek(100_000_000, os.SEEK_CUR)
+        out.write(b"\n")
+        out.write(b"".join(record(number) + b"\n" for number in range(15_002, 30_001)))
+
+    process = subprocess.Popen([ION, "bulk", "run", source, "-o", tmp_path / "out.jsonl", "-q"], env=env)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+
+    assert process.returncode == 0
+    assert usage.ru_maxrss < MOST_RSS_KB
+    assert [reject["line"] for reject in read(tmp_path / "out.rejects.jsonl")] == [15_001]
+    with (tmp_path / "out.jsonl").open("rb") as answers:
+        assert sum(1 for _ in answers) == 29_999
+
+
+def test_csv_with_commas_quotes_and_line_breaks(env: dict[str, str], tmp_path: Path) -> None:
+    texts = ['쉼표, 그리고 "따옴표"', "두 줄\n메시지", "plain"]
+    with (tmp_path / "in.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text", "resonance_key", "user_id"])
+        writer.writerows([number, text, "", "u1"] for number, text in enumerate(texts))
+        writer.writerow(["9", "too", "many", "cells", "here"])
+
+    done = run(env, tmp_path / "in.csv", "-o", tmp_path / "out.jsonl")
+
+    assert done.returncode == 0, done.stderr
+    answers = read(tmp_path / "out.jsonl")
+    assert [(answer["line"], answer["id"]) for answer in answers] == [(2, "0"), (3, "1"), (5, "2")]
+    assert all(text in answer["content"] for text, answer in zip(texts, answers, strict=True))
+    assert [reject["line"] for reject in read(tmp_path / "out.rejects.jsonl")] == [6]
+
+
+def test_a_wrong_header_fails_before_any_file_is_made(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("message,mood\nhi,good\n")
+    done = run(env, tmp_path / "in.csv", "-o", tmp_path / "out.jsonl")
+    assert done.returncode == 2
+    assert b"no column user_input or text (found: message, mood)" in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_pipes_on_both_sides(env: dict[str, str], tmp_path: Path) -> None:
+    rejects = tmp_path / "bad.jsonl"
+    done = run(env, "-", "-o", "-", "--rejects", rejects, stdin=record(1) + b"\nbad\n" + record(3))
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == [1, 3]
+    assert [reject["line"] for reject in read(rejects)] == [2]
+    assert b"read" in done.stderr
+
+
+def test_a_packed_file_from_a_line_on(env: dict[str, str], tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl.gz"
+    source.write_bytes(gzip.compress(b"".join(record(number) + b"\n" for number in range(1, 101))))
+    done = run(env, source, "-o", tmp_path / "out.jsonl", "--from-line", "91", "-q")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert [answer["line"] for answer in read(tmp_path / "out.jsonl")] == list(range(91, 101))
+
+
+def test_existing_results_are_kept(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(record(1))
+    (tmp_path / "out.jsonl").write_text("precious")
+    assert run(env, tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl").returncode == 2
+    assert (tmp_path / "out.jsonl").read_text() == "precious"
+    assert run(env, tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--force").returncode == 0
+
+
+def test_ctrl_c_ends_a_run_in_good_order(env: dict[str, str], tmp_path: Path) -> None:
+    """The input is a pipe that stays open, so the run reads when the signal comes.
+
+    With a window of one, the second batch is written when the third is read, and the third is sent then.
+    """
+    output = tmp_path / "out.jsonl"
+    process = subprocess.Popen(
+        [ION, "bulk", "run", "-", "-o", output, "--json", "--batch", "100", "--window", "1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=env,
+    )
+    assert process.stdin is not None
+    process.stdin.write(b"".join(record(number) + b"\n" for number in range(1, 351)))
+    process.stdin.flush()
+    wait_until(lambda: output.exists() and len(read_whole(output)) == 200, 30, "two batches of answers")
+
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+
+    summary = json.loads(out)
+    assert process.returncode == 130
+    assert (summary["end"], summary["last_line"]) == ("interrupted", 300)
+    assert len(read(output)) == summary["ok"] == 300
+    assert b"go on with --from-line 301" in err
+
+
+def test_an_absent_fleet_ends_a_run_with_exit_code_3(tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ION_")}
+    env = {**clean, "ION_BROKER_URL": f"redis+socket://{tmp_path}/absent.sock"}
+    (tmp_path / "in.jsonl").write_bytes(record(1))
+
+    done = run(env, tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--patience", "1", "--json")
+
+    assert done.returncode == 3
+    summary = json.loads(done.stdout)
+    assert (summary["end"], summary["last_line"]) == ("unavailable", 0)
+    assert b"--from-line 1" in done.stderr

@@ -1,0 +1,150 @@
+"""What surrounds a bulk run on the command line: files, progress, signals, exit codes."""
+
+import inspect
+import signal
+from pathlib import Path
+
+import pytest
+
+from producers.bulk.chunk import BATCH_JOBS
+from producers.bulk.collect import Counts
+from producers.bulk.errors import UnusableOutput
+from producers.bulk.run import PATIENCE, WINDOW, End, Summary
+from producers.bulk.sources import Source
+from producers.cli import bulk
+from producers.cli.bulk_files import opened, targets
+from producers.cli.bulk_progress import LineWatcher, pace
+from producers.cli.interruption import Interruption, on_signals
+
+
+def summary(end: End = "complete", failed: int = 0) -> Summary:
+    return Summary(end, "", 10, 10 - failed, 0, failed, 0, 10, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("end", "failed", "code"),
+    [
+        ("complete", 0, 0),
+        ("complete", 1, 1),
+        ("interrupted", 0, 130),
+        ("unavailable", 0, 3),
+        ("broken_input", 0, 2),
+        ("broken_output", 0, 1),
+    ],
+)
+def test_the_exit_code_tells_how_the_run_ended(end: End, failed: int, code: int) -> None:
+    assert bulk.exit_code(summary(end, failed)) == code
+
+
+def test_a_terminated_run_says_by_which_signal() -> None:
+    assert bulk.exit_code(summary("interrupted"), signal.SIGTERM) == 143
+
+
+def test_the_commands_defaults_are_the_engines() -> None:
+    """They stand in the command as numbers, so that its help needs none of the engine."""
+    defaults = {name: option.default for name, option in inspect.signature(bulk.run).parameters.items()}
+    assert (defaults["batch"], defaults["window"]) == (BATCH_JOBS, WINDOW)
+    assert defaults["patience"] == PATIENCE.total_seconds()
+
+
+def test_rejects_go_beside_the_output() -> None:
+    assert targets("in.jsonl", "a/out.jsonl", None).rejects == "a/out.rejects.jsonl"
+    assert targets("in.jsonl", "out", None).rejects == "out.rejects.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "rejects", "problem"),
+    [
+        ("in.jsonl", "in.jsonl", None, "is the input"),
+        ("in.jsonl", "./in.jsonl", None, "is the input"),
+        ("in.jsonl", "link.jsonl", None, "is the input"),
+        ("in.jsonl", "out.jsonl", "in.jsonl", "is the input"),
+        ("in.jsonl", "out.jsonl", "out.jsonl", "is the output and the rejects file"),
+        ("in.jsonl", "-", None, "--rejects is missing"),
+        ("in.jsonl", "out.jsonl", "-", "cannot be standard output"),
+    ],
+)
+def test_no_two_files_are_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    output: str,
+    rejects: str | None,
+    problem: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.jsonl").touch()
+    (tmp_path / "link.jsonl").symlink_to("in.jsonl")
+    with pytest.raises(UnusableOutput, match=problem):
+        targets(source, output, rejects)
+
+
+@pytest.mark.parametrize("existing", ["out.jsonl", "out.rejects.jsonl"])
+def test_an_existing_file_is_kept_unless_forced(tmp_path: Path, existing: str) -> None:
+    target = targets("-", str(tmp_path / "out.jsonl"), None)
+    (tmp_path / existing).write_text("old")
+
+    with pytest.raises(UnusableOutput, match=r"exists.*--force"), opened(target, force=False):
+        pass
+    assert (tmp_path / existing).read_text() == "old"
+
+    with opened(target, force=True) as (output, _):
+        output.write(b"new")
+    assert (tmp_path / "out.jsonl").read_text() == "new"
+
+
+def test_a_device_may_be_an_output(tmp_path: Path) -> None:
+    with opened(targets("-", "/dev/null", str(tmp_path / "r.jsonl")), force=False):
+        pass
+
+
+def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    target = targets("-", str(tmp_path / "absent" / "out.jsonl"), None)
+    with pytest.raises(UnusableOutput, match="No such file"), opened(target, force=False):
+        pass
+
+
+def test_pace_is_told_by_bytes() -> None:
+    """1,000 records in 2 s are 500/s; a quarter of the bytes in 2 s leaves 6 s."""
+    at = pace(1000, 25, 100, 2.0)
+    assert (at.per_s, at.share, at.left_s) == (500.0, 0.25, 6.0)
+    assert pace(1000, 0, None, 2.0).share is None
+    assert pace(0, 0, 100, 0.0).left_s is None
+
+
+def test_lines_of_progress_come_now_and_then_and_a_reason_to_wait_once() -> None:
+    now = [0.0]
+    told: list[str] = []
+    source = Source("in", iter(()), lambda: 50, 100)
+    watcher = LineWatcher(source, told.append, clock=lambda: now[0], every_s=5)
+
+    for seconds in (1.0, 4.0, 6.0, 7.0, 12.0):
+        now[0] = seconds
+        watcher.progress(Counts(read=600, rejected=6))
+    assert told == [
+        "600 read, 6 rejected, 100/s, 50%, about 6 s left",
+        "600 read, 6 rejected, 50/s, 50%, about 12 s left",
+    ]
+
+    watcher.waiting("the broker is away", 2.0)
+    watcher.waiting("the broker is away", 4.0)
+    assert told[2:] == ["waiting: the broker is away"]
+
+
+def test_the_first_signal_asks_and_the_second_is_urgent() -> None:
+    stop = Interruption()
+    with on_signals(stop):
+        signal.raise_signal(signal.SIGTERM)
+        assert (stop.requested, stop.urgent, stop.signal_number) == (True, False, signal.SIGTERM)
+        assert stop.wait(60)
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.urgent
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_breaks_off_reading() -> None:
+    stop = Interruption()
+    stop.breakable = True
+    with pytest.raises(KeyboardInterrupt), on_signals(stop):
+        signal.raise_signal(signal.SIGINT)
+    assert stop.requested
