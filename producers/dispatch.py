@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from persona_system.errors import InvalidInput
+from producers.admission import QUEUE_CHECK_S, QueueHealth
 from producers.batching import BatchLimits, Coalescer, Lane, PackedJob
 from producers.errors import ClientClosed, Overloaded, ProducerError, Unavailable
 from producers.requests import Settled
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _TICK_S = 0.1  # how often deadlines are looked at
-_QUEUE_CHECK_S = 0.5  # how often the sender asks how long the queue is
 _RECONNECT_S = 0.2  # pause between tries to reach the reply store
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -69,27 +69,6 @@ class Gathered:
     waiter: Any
     outcomes: list[Settled | None]
     missing: int
-
-
-@dataclass(slots=True)
-class QueueHealth:
-    """What this client last learned of a queue; what it learned too long ago counts no more."""
-
-    name: str
-    length: int = 0  # messages that wait
-    length_at: float = 0.0
-    wait_s: float = 0.0  # how long the last answered batch had waited
-    answered_at: float = 0.0
-    silent_since: float | None = None  # when the first batch was sent that nothing has followed yet
-
-    def check(self, max_length: int, max_age_s: float, now: float) -> None:
-        """Raise Overloaded if the queue is too long or too slow."""
-        if self.length > max_length and now - self.length_at < 2 * _QUEUE_CHECK_S:
-            raise Overloaded(f"{self.length:,} batches wait on the queue {self.name}", 1.0)
-        if self.wait_s > max_age_s and now - self.answered_at < 2 * _QUEUE_CHECK_S:
-            raise Overloaded(f"batches wait {self.wait_s:.0f} s on the queue {self.name}", 1.0)
-        if self.silent_since is not None and now - self.silent_since > max_age_s:
-            raise Overloaded(f"the queue {self.name} has not moved for {now - self.silent_since:.0f} s", 1.0)
 
 
 Woken = tuple[Any, Settled | list[Settled | None]]
@@ -255,7 +234,7 @@ class Dispatcher:
     def _look_at_queue(self, queue: str) -> None:
         health = self._health[queue]
         now = time.monotonic()
-        if now - health.length_at > _QUEUE_CHECK_S:
+        if now - health.length_at > QUEUE_CHECK_S:
             health.length, health.length_at = 0, now
             with contextlib.suppress(Unavailable):  # the next publish will tell
                 health.length = self._publisher.queue_length(queue)

@@ -30,6 +30,7 @@ def sentry_reporter(dsn: str, **options: Any) -> ReportBug:
     sentry_sdk.init(
         dsn=dsn,
         include_local_variables=False,
+        include_source_context=False,
         max_breadcrumbs=0,  # they hold log messages and queries
         default_integrations=False,  # they report log records and local state
         auto_enabling_integrations=False,  # Celery's would attach a task's arguments
