@@ -129,9 +129,10 @@ def _item(source: str, place: str, item: str, slot: int, seen: set[str]) -> Iter
 
 def _spellings(entry: str) -> Iterator[str]:
     yield entry
-    bare = [word.replace("'", "") if word[:1].isalpha() else word for word in entry.split()]
-    if bare != entry.split() and not _OTHER_WORDS.intersection(bare):
-        yield " ".join(bare)
+    if "'" in entry:
+        bare = [word.replace("'", "") if word[0].isalpha() else word for word in entry.split()]
+        if not _OTHER_WORDS.intersection(bare):
+            yield " ".join(bare)
 
 
 def _start_scores(source: str, table: Mapping[str, Any]) -> tuple[float, ...]:
