@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 ORPHANED_CHECK_S = 0.5
+LATE_ENROLMENT_S = 1.5  # for children that were starting when the supervisor died, and hold the pipe yet
 POLL_S = 0.05
 
 Groups = dict[int, tuple[int, str]]  # leader -> stage, start time of the leader
@@ -33,22 +34,26 @@ def main() -> None:
 
 
 def watch(pipe: int, supervisor: int) -> Groups:
-    """Follow *pipe* until it closes or *supervisor* is no longer our parent; return who is left."""
+    """Follow *pipe* until it closes, or *supervisor* has long not been our parent; return who is left.
+
+    The pipe is closed on return: a child that enrols later yet is refused, and ends by that.
+    """
     groups: Groups = {}
     rest = b""
-    while True:
-        orphaned = os.getppid() != supervisor
-        readable, _, _ = select.select([pipe], [], [], 0 if orphaned else ORPHANED_CHECK_S)
-        if not readable:
-            if orphaned:
-                return groups
-            continue
-        chunk = os.read(pipe, 65536)
-        if not chunk:
-            return groups
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            note(groups, line.decode())
+    give_up_at = float("inf")
+    while time.monotonic() < give_up_at:
+        if os.getppid() != supervisor and give_up_at == float("inf"):
+            give_up_at = time.monotonic() + LATE_ENROLMENT_S
+        readable, _, _ = select.select([pipe], [], [], ORPHANED_CHECK_S)
+        if readable:
+            chunk = os.read(pipe, 65536)
+            if not chunk:
+                break
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                note(groups, line.decode())
+    os.close(pipe)
+    return groups
 
 
 def note(groups: Groups, line: str) -> None:

@@ -63,20 +63,32 @@ def test_it_stops_watching_when_the_pipe_closes() -> None:
     os.write(write, f"+{os.getpid()} 0\n+12".encode())  # a line that is cut off by the end is no order
     os.close(write)
 
-    try:
-        assert list(watchdog.watch(read, os.getppid())) == [os.getpid()]
-    finally:
-        os.close(read)
+    assert list(watchdog.watch(read, os.getppid())) == [os.getpid()]
 
 
 def test_it_stops_watching_when_the_supervisor_is_not_its_parent_any_more() -> None:
     """A forked copy of the supervisor may hold the pipe open for ever."""
     read, write = os.pipe()
+
+    assert watchdog.watch(read, supervisor=-1) == {}
+
+    with pytest.raises(BrokenPipeError):
+        os.write(write, b"+5 0\n")  # whoever comes now is refused, and does not start
+    os.close(write)
+
+
+def test_children_that_were_starting_when_the_supervisor_died_are_still_heard() -> None:
+    """Two are on their way; the first one's line must not end the wait for the second's."""
+    read, write = os.pipe()
     seen: list[watchdog.Groups] = []
     watching = threading.Thread(target=lambda: seen.append(watchdog.watch(read, supervisor=-1)))
     watching.start()
-    watching.join(5)
-    os.close(write)
-    os.close(read)
+    second = os.dup(write)
+    for child, pid in ((write, 999999998), (second, 999999999)):
+        os.write(child, f"+{pid} 1\n".encode())
+        os.close(child)
+        watching.join(0.1)  # the first line has been read by now
 
-    assert seen == [{}]
+    watching.join(5)
+
+    assert [sorted(groups) for groups in seen] == [[999999998, 999999999]]
