@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from infra import cli
-from infra.cli import LocalFleet, disk_check, sections, stack_checks, state_dir_checks, valkey_check
+from infra.fleet import LocalFleet, sections
+from infra.stack_checks import disk_check, stack_checks, state_dir_checks, valkey_check
 from producers.cli.app import run
 from producers.cli.collaborators import Collaborators
 
