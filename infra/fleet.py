@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from persona_system.errors import InvalidInput
 from producers.cli.collaborators import Section, Tell, client_sections
 
 if TYPE_CHECKING:
@@ -31,8 +32,8 @@ class LocalFleet:
             yield settings
             return
         tell(STARTING)
-        stack = LocalStack(LocalSettings())
         try:
+            stack = LocalStack(LocalSettings())
             stack.start()
         except StackError as error:
             raise Unavailable("the stack", str(error)) from None
@@ -93,7 +94,13 @@ def sections() -> list[Section]:
 
 
 def stack_socket(settings: "LocalSettings") -> Path:
-    """Return where the server of the stack here listens; raise UnsafeDirectory when it cannot."""
+    """Return where the server of the stack here listens; raise InvalidInput when it cannot."""
     from infra.local.directory import socket_path  # noqa: PLC0415
+    from infra.local.errors import UnsafeDirectory  # noqa: PLC0415
 
-    return socket_path(settings.state_dir, Path(tempfile.gettempdir()).resolve())
+    try:
+        return socket_path(settings.state_dir, Path(tempfile.gettempdir()).resolve())
+    except UnsafeDirectory as error:
+        raise InvalidInput(
+            "ION_STATE_DIR", f"cannot hold a socket: {error.path} {error.problem}", error.fix
+        ) from None

@@ -52,8 +52,8 @@ def explain(error: BaseException) -> Trouble:
     if isinstance(error, InvalidInput):
         return Trouble(USAGE, error.code, error.field, error.problem, error.fix)
     if isinstance(error, Unavailable | Overloaded | ClientClosed):
-        fix = "" if "ion up" in str(error) else _FLEET
-        return Trouble(UNAVAILABLE, error.code, "", str(error), fix)
+        advised = "ion up" in str(error) or "set ION_" in str(error)
+        return Trouble(UNAVAILABLE, error.code, "", str(error).rstrip("."), _DOCTOR if advised else _FLEET)
     if isinstance(error, DeadlineExceeded):
         return Trouble(UNAVAILABLE, error.code, "", "no worker answered in time", _DOCTOR)
     if isinstance(error, JobFailed):
@@ -75,8 +75,10 @@ def _explain_by_module(error: BaseException) -> Trouble:
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(error, pydantic.ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
-        field = "ION_" + "_".join(str(part) for part in first["loc"]).upper()
-        return Trouble(USAGE, "INVALID_SETTING", field, f"is not valid: {first['msg']}", "see `ion config`")
+        named = "_".join(str(part) for part in first["loc"]).upper()
+        field = f"ION_{named}" if named else "the environment"
+        problem = f"is not valid: {first['msg'].removeprefix('Value error, ')}"
+        return Trouble(USAGE, "INVALID_SETTING", field, problem, "correct or unset it")
     return Trouble(
         FAILED,
         "INTERNAL",

@@ -40,6 +40,12 @@ def test_the_line_names_field_problem_and_fix() -> None:
     assert line == "error: TEXT is empty; send some"
 
 
+def test_advice_is_given_once() -> None:
+    advised = explain(Unavailable("the fleet", "no stack runs here; start one with `ion up`"))
+    assert advised.fix == "`ion doctor` looks for the cause"
+    assert "`ion up`" in explain(Unavailable("the broker", "refused")).fix
+
+
 def test_a_bug_is_told_by_its_type_and_place_and_never_quoted() -> None:
     """The message of an unexpected error may hold what a person wrote."""
     try:
