@@ -26,6 +26,7 @@ from producers.batching import BatchLimits, Coalescer, Lane, PackedJob
 from producers.errors import ClientClosed, Overloaded, ProducerError, Unavailable
 from producers.requests import Settled
 from workers.contract.payloads import Batch, Outcome, Reply, Status
+from workers.contract.wire import Unreadable, compress, decompress
 
 if TYPE_CHECKING:
     from producers.settings import ClientSettings  # takes 0.3 s to import; whoever has one has paid
@@ -225,7 +226,7 @@ class Dispatcher:
             if health.silent_since is None:
                 health.silent_since = now
         try:
-            self._publisher.publish(ref.name, queue, batch_id, _encode(batch), len(jobs))
+            self._publisher.publish(ref.name, queue, batch_id, compress(_encode(batch)), len(jobs))
         except BaseException:
             with self._changed:
                 self._forget_batch(batch_id)
@@ -281,8 +282,8 @@ class Dispatcher:
 
     def _take_reply(self, packed: bytes) -> None:
         try:
-            reply = _decode_reply(packed)
-        except msgspec.MsgspecError as error:
+            reply = _decode_reply(decompress(packed))
+        except (msgspec.MsgspecError, Unreadable) as error:
             logger.error("a reply could not be read: %s", error)  # noqa: TRY400 - a traceback adds nothing
             return
         with self._changed:

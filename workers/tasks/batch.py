@@ -11,6 +11,7 @@ import msgspec
 
 from persona_system.errors import InvalidInput
 from workers.contract.payloads import SCHEMA_VERSION, Batch, Job, Outcome, Problem, Reply, Status
+from workers.contract.wire import Unreadable, compress, decompress
 from workers.errors import Unanswerable
 from workers.observability.bugs import ReportBug
 from workers.runtime import Runtime
@@ -59,10 +60,14 @@ def answer_batch(payload: bytes, runtime: Runtime, answer: Callable[[Job], objec
         worked_ms=runtime.now_ms() - taken_up_ms,
         outcomes=outcomes,
     )
-    runtime.replies.send(batch.reply_to, _encode(reply))
+    runtime.replies.send(batch.reply_to, compress(_encode(reply)))
 
 
 def _open(payload: bytes) -> Batch:
+    try:
+        payload = decompress(payload)
+    except Unreadable as error:
+        raise Unanswerable("UNREADABLE", str(error), "send it as the contract's wire module does") from None
     try:
         batch = _decode_batch(payload)
     except msgspec.MsgspecError as error:
@@ -94,8 +99,8 @@ def _refuse(payload: bytes, runtime: Runtime, error: Unanswerable) -> None:
     runtime.dead_letters.keep(payload, error)
     logger.error("message kept as a dead letter: %s", error)
     try:
-        envelope = _decode_envelope(payload)
-    except msgspec.MsgspecError:
+        envelope = _decode_envelope(decompress(payload))
+    except (msgspec.MsgspecError, Unreadable):
         return  # nobody to tell
     if envelope.reply_to:
         problem = Problem(error.code, error.problem, "schema_version", error.fix)
