@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from persona_system.pipeline import load_pipeline
 from tests.support.loopback import KeptDeadLetters, Loopback
 from workers.contract.payloads import Job
-from workers.contract.wire import MAX_UNPACKED_BYTES, Unreadable, compress, decompress, zstd
+from workers.contract.wire import MAX_UNPACKED_BYTES, Unreadable, compress, decompress
 from workers.runtime import Runtime
 from workers.tasks import persona
 
@@ -41,8 +41,8 @@ def test_prompts_that_share_their_words_shrink() -> None:
     [
         MAGIC,
         MAGIC + b"nonsense",
-        zstd.compress(b"x" * 100_000)[:-3],
-        zstd.compress(bytes(MAX_UNPACKED_BYTES + 1)),  # 64 MiB in 2 kB
+        compress(b"x" * 100_000)[:-3],
+        compress(bytes(MAX_UNPACKED_BYTES + 1)),  # 64 MiB in 2 kB
     ],
     ids=["empty", "nonsense", "cut short", "bomb"],
 )
