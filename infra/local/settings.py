@@ -33,7 +33,7 @@ class LocalSettings(BaseSettings):
     broker_url: SecretStr | None = Field(default=None, description="an external broker, as a Celery URL")
     reply_url: SecretStr | None = Field(default=None, description="external Redis/Valkey for replies")
     workers: int = Field(default_factory=default_workers, ge=1, le=256, description="worker processes")
-    worker_pool: Literal["threads", "solo", "prefork"] = Field(default="threads", description="Celery's pool")
+    worker_pool: Literal["solo", "threads", "prefork"] = Field(default="solo", description="Celery's pool")
     worker_concurrency: int = Field(default=1, ge=1, le=256, description="batches at once per worker")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     start_timeout_s: float = Field(default=60.0, gt=0, description="patience with one process's start")

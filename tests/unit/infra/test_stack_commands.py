@@ -37,7 +37,9 @@ def test_valkey_listens_on_its_socket_only_and_keeps_its_data() -> None:
 
 
 def test_a_worker_consumes_every_queue_but_the_dead_letters() -> None:
-    command = worker_command(LocalSettings(worker_concurrency=3, log_level="WARNING"), 2)
+    command = worker_command(
+        LocalSettings(worker_pool="threads", worker_concurrency=3, log_level="WARNING"), 2
+    )
 
     assert command[:7] == (sys.executable, "-m", "celery", "--quiet", "-A", "workers.entry", "worker")
     assert command[command.index("-n") + 1] == "worker2@ion"
