@@ -7,7 +7,7 @@ import typer
 
 from persona_system.models import Persona
 from producers.cli.analyze import print_table
-from producers.cli.report import console, print_json
+from producers.cli.report import CatalogueDir, console, print_json
 
 PERSONAS_EXAMPLES = (
     "ion personas",
@@ -19,22 +19,23 @@ PERSONAS_EXAMPLES = (
 def personas(
     name: Annotated[str | None, typer.Argument(help="One of them, in any letter case or in Korean.")] = None,
     *,
+    catalogue: CatalogueDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show the mentors, or one of them."""
     from persona_system.catalogue import load_catalogue  # noqa: PLC0415
 
-    catalogue = load_catalogue().personas
+    known = load_catalogue(catalogue).personas
     if name is not None:
-        persona = catalogue.find(name)
+        persona = known.find(name)
         if as_json:
             print_json(asdict(persona))
         else:
             print_table([(label, _text(value)) for label, value in asdict(persona).items()])
     elif as_json:
-        print_json([asdict(persona) for persona in catalogue])
+        print_json([asdict(persona) for persona in known])
     else:
-        _print_all(list(catalogue))
+        _print_all(list(known))
 
 
 def _text(value: Any) -> str:

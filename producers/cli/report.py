@@ -6,7 +6,10 @@ Exit codes: 0 ok, 1 failed, 2 usage or invalid input, 3 unavailable, 128 + n sto
 import json
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from persona_system.errors import InvalidCatalogue, InvalidInput
 from producers.errors import (
@@ -95,6 +98,19 @@ def _place(error: BaseException) -> str:
     if step is None:
         return ""
     return f" at {step.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{step.tb_lineno}"
+
+
+CatalogueDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--catalogue",
+        envvar="ION_CATALOGUE_DIR",
+        exists=True,
+        file_okay=False,
+        help="A catalogue of your own: matrix, personas, templates.",
+    ),
+]
+"""The option of commands that read the catalogue in process, as workers read the variable."""
 
 
 def print_json(value: object) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from persona_system.errors import InvalidInput
-from producers.cli.report import console, print_json
+from producers.cli.report import CatalogueDir, console, print_json
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,6 +31,7 @@ def route(
     keys: Annotated[list[str] | None, typer.Argument(metavar="KEY...", help="tone-pace-intent")] = None,
     *,
     every: Annotated[bool, typer.Option("--all", help="All 216 keys.")] = False,
+    catalogue: CatalogueDir = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Tell which persona answers a resonance key, and how sure the router is."""
@@ -39,7 +40,7 @@ def route(
     if every == bool(keys):
         problem = "and --all exclude each other" if every else "is missing"
         raise InvalidInput("KEY", problem, "give keys, or --all")
-    router = load_catalogue().router
+    router = load_catalogue(catalogue).router
     routed = list(router.decisions.items()) if every else [router.resolve(key) for key in keys or ()]
     if as_json:
         answers = [decision_json(key, decision) for key, decision in routed]
