@@ -73,12 +73,16 @@ class BrokerPublisher:
             return int(self._app.amqp.queues[queue](producer.channel).queue_declare().message_count)
 
     def close(self) -> None:
-        """Drop the connection; another publish would make a new one."""
+        """Take leave of the broker; another publish would make a new connection."""
+        connection = self._let_go()
+        if connection is not None:
+            with contextlib.suppress(Exception):  # we are done with it either way
+                connection.release()
+
+    def _let_go(self) -> Connection | None:
         connection, self._connection, self._producer = self._connection, None, None
         self._declared.clear()
-        if connection is not None:
-            with contextlib.suppress(Exception):  # it may be broken already, and we are done with it
-                connection.collapse()
+        return connection
 
     def _connected(self, queue: str) -> Producer:
         if self._producer is None:
@@ -96,7 +100,10 @@ class BrokerPublisher:
         try:
             yield
         except Exception as error:
-            self.close()
+            broken = self._let_go()
+            if broken is not None:
+                with contextlib.suppress(Exception):
+                    broken.collapse()  # without a farewell, which the broker would not hear
             if isinstance(error, self._transport_errors()):
                 raise Unavailable("the broker", str(error) or type(error).__name__) from None
             raise
