@@ -15,8 +15,9 @@ Units:  weights and scores are in logits (differences of 1 multiply the odds by 
 Speed:  dictionary look-ups only, a few per token; nothing is tried entry by entry.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from persona_system.analysis.tokens import START
@@ -28,6 +29,7 @@ INTENT_CLASSES = (*INTENTS, OTHER)
 CLASSES = (*(f"tone.{name}" for name in TONE_CLASSES), *(f"intent.{name}" for name in INTENT_CLASSES))
 # the order of every list of scores; a slot is an index into it
 
+REMEMBERED_TOKENS = 16_384  # about 3 MB
 NEGATION_REACH = 2  # tokens after a negator whose own meaning is set aside
 
 Shape = Literal["word", "stem", "ending"]
@@ -61,6 +63,11 @@ class Lexicon:
     root: Node
     stem_lengths: Mapping[str, tuple[int, ...]]  # first character -> lengths to try, longest first
     ending_lengths: Mapping[str, tuple[int, ...]]  # last character -> likewise
+    _known_affixes: Callable[[str], tuple[Node | None, Node | None]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Remember the affixes of frequent tokens: most tokens of a text have been seen before."""
+        object.__setattr__(self, "_known_affixes", lru_cache(REMEMBERED_TOKENS)(self._affixes))
 
     def scores(self, tokens: Sequence[str]) -> list[float]:
         """Return the score of every class, in the order of CLASSES, for the tokens of one text."""
@@ -72,38 +79,34 @@ class Lexicon:
 
     def matches(self, tokens: Sequence[str]) -> dict[Node, None]:
         """Return the ends of the entries found, each once, in the order of the text."""
-        words, negators = self.root.words, self.negators
+        words, negators, affixes = self.root.words, self.negators, self._known_affixes
         has_affixes = bool(self.stem_lengths or self.ending_lengths)
         found: dict[Node, None] = {}
         if START in words:
             _follow(words[START], tokens, 0, found)
         speaks_from = 0  # the first token that no negator sets aside
         for at, token in enumerate(tokens):
-            beginnings = self._affixes(token) if has_affixes else []
-            if token in words:
-                beginnings.append(words[token])
-            for node in beginnings:
-                if at >= speaks_from:
-                    found[node] = None
-                if node.leads_on:
-                    _follow(node, tokens, at + 1, found)
+            word = words.get(token)
+            for node in (*affixes(token), word) if has_affixes else (word,):
+                if node is not None:
+                    if at >= speaks_from:
+                        found[node] = None
+                    if node.leads_on:
+                        _follow(node, tokens, at + 1, found)
             if token in negators:
                 speaks_from = at + 1 + NEGATION_REACH
         return found
 
-    def _affixes(self, token: str) -> list[Node]:
+    def _affixes(self, token: str) -> tuple[Node | None, Node | None]:
         """Return the longest stem that *token* begins with and the longest ending it ends with."""
-        nodes, size = [], len(token)
-        stems, endings = self.root.stems, self.root.endings
-        for length in self.stem_lengths.get(token[0], ()):
-            if length <= size and token[:length] in stems:
-                nodes.append(stems[token[:length]])
+        stem = ending = None
+        for length in self.stem_lengths.get(token[0], ()):  # a slice past the end finds the whole token
+            if stem := self.root.stems.get(token[:length]):
                 break
         for length in self.ending_lengths.get(token[-1], ()):
-            if length <= size and token[-length:] in endings:
-                nodes.append(endings[token[-length:]])
+            if ending := self.root.endings.get(token[-length:]):
                 break
-        return nodes
+        return stem, ending
 
 
 def _follow(node: Node, tokens: Sequence[str], at: int, found: dict[Node, None]) -> None:
