@@ -83,7 +83,7 @@ class ClientCore(Generic[WaiterT]):
                 job_id, packed, deadline_s = self._prepare(dispatcher, request)
             except InvalidInput as error:
                 ids.append(request.job_id or "")
-                gathered.outcomes[place] = error
+                gathered.outcomes[place] = _detached(error)
                 continue
             ids.append(job_id)
             jobs.append((job_id, packed))
@@ -153,3 +153,9 @@ class ClientCore(Generic[WaiterT]):
             BrokerPublisher(broker_url, settings.connect_timeout_s, settings.publish_timeout_s),
             ReplyReader(reply_url, client_id, settings.connect_timeout_s),
         )
+
+
+def _detached(error: InvalidInput) -> InvalidInput:
+    """Return *error* without the frames it came through: they hold the whole batch, in a cycle."""
+    error.__context__ = None
+    return error.with_traceback(None)

@@ -85,6 +85,15 @@ def test_many_keep_their_order_and_a_bad_one_harms_none(client: PersonaClient) -
     assert all(f"message {n}\n" in o.unwrap().content for n, o in enumerate(outcomes) if o.status == "ok")
 
 
+def test_a_rejected_request_does_not_keep_its_batch_in_memory(client: PersonaClient) -> None:
+    """An error's traceback holds the frames it came through, and they hold the batch, and it the error."""
+    (good, bad) = client.submit_batch([PersonaRequest("hi", KEY), PersonaRequest("")]).result(30)
+
+    assert good.error is None
+    assert isinstance(bad.error, InvalidInput)
+    assert (bad.error.__traceback__, bad.error.__context__) == (None, None)
+
+
 def test_a_bulk_batch_travels_on_the_bulk_queue(client: PersonaClient) -> None:
     requests = [PersonaRequest(m.text) for m in load_messages()[:500]]
     outcomes = client.submit_batch(requests).result(30)
