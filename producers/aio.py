@@ -7,6 +7,7 @@ It is the same core as the synchronous client; nothing of it blocks the loop.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Generator, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
@@ -83,15 +84,10 @@ class AsyncPersonaClient:
     async def process_many(self, requests: Iterable[PersonaRequest]) -> list[JobOutcome[Response]]:
         """Return how each request ended, in their order; a bad one does not disturb the others.
 
-        They travel on the interactive queue in as few messages as the limits allow.  Raises Overloaded or
-        Unavailable when the fleet takes none of a message's jobs.
+        They travel on the interactive queue in as few messages as the limits allow.  What the fleet did
+        not accept ends as ``unsent``, with its Overloaded or Unavailable.
         """
-        everything = list(requests)
-        size = self._core.settings.max_batch_jobs
-        batches = [
-            self._core.submit_batch(PROCESS, names.INTERACTIVE, everything[start : start + size])
-            for start in range(0, len(everything), size)
-        ]
+        batches = self._core.submit_all(PROCESS, names.INTERACTIVE, requests)
         return [o for ids, future in batches for o in self._core.read_all(PROCESS, ids, await future)]
 
     async def process_batch(
@@ -134,9 +130,9 @@ class AsyncPersonaClient:
 
     def _wake(self, woken: list[Woken]) -> None:
         """Complete futures in their own loop: one call into it for all that a reply settles."""
-        loop = self._loop
-        if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(_complete, woken)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and with it all that waited
+                self._loop.call_soon_threadsafe(_complete, woken)
 
 
 def _complete(woken: list[Woken]) -> None:

@@ -77,16 +77,11 @@ class PersonaClient:
     def process_many(self, requests: Iterable[PersonaRequest]) -> list[JobOutcome[Response]]:
         """Return how each request ended, in their order; a bad one does not disturb the others.
 
-        They travel on the interactive queue in as few messages as the limits allow.  Raises Overloaded or
-        Unavailable when the fleet takes none of a message's jobs.
+        They travel on the interactive queue in as few messages as the limits allow.  What the fleet did
+        not accept ends as ``unsent``, with its Overloaded or Unavailable.
         """
-        everything = list(requests)
-        size = self._core.settings.max_batch_jobs
-        futures = [
-            self.submit_batch(everything[start : start + size], queue=names.INTERACTIVE)
-            for start in range(0, len(everything), size)
-        ]
-        return [outcome for future in futures for outcome in future.result()]
+        batches = self._core.submit_all(PROCESS, names.INTERACTIVE, requests)
+        return [o for ids, future in batches for o in self._core.read_all(PROCESS, ids, future.result())]
 
     def submit_batch(
         self, requests: Sequence[PersonaRequest], *, queue: str = names.BULK

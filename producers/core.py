@@ -8,14 +8,14 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from persona_system.errors import InvalidInput
 from producers.dispatch import Dispatcher, Gathered, Publisher, Replies, Woken
-from producers.errors import ClientClosed
+from producers.errors import ClientClosed, ProducerError
 from producers.requests import JobOutcome, PersonaRequest, Settled, check_job_id, pack_job, read_outcome
 from workers.contract.refs import TaskRef
 
@@ -95,6 +95,26 @@ class ClientCore(Generic[WaiterT]):
         else:
             self._wake([(gathered.waiter, gathered.outcomes)])
         return ids, gathered.waiter
+
+    def submit_all(
+        self, ref: TaskRef[Any], queue: str, requests: Iterable[PersonaRequest]
+    ) -> list[tuple[list[str], WaiterT]]:
+        """Send *requests* in messages of the largest size; return job ids and a waiter for each message.
+
+        Never raises for the fleet's sake: the waiter of a refused message is woken with the refusal.
+        """
+        everything = list(requests)
+        size = self.settings.max_batch_jobs
+        batches = []
+        for start in range(0, len(everything), size):
+            part = everything[start : start + size]
+            try:
+                batches.append(self.submit_batch(ref, queue, part))
+            except ProducerError as error:
+                waiter = self._new_waiter()
+                self._wake([(waiter, [error] * len(part))])
+                batches.append(([request.job_id or "" for request in part], waiter))
+        return batches
 
     def _prepare(self, dispatcher: Dispatcher, request: PersonaRequest) -> tuple[str, bytes, float]:
         settings = self.settings

@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 _TICK_S = 0.1  # how often deadlines are looked at
 _RECONNECT_S = 0.2  # pause between tries to reach the reply store
+_FIRST_CONNECTION_S = 1.5  # patience of the first batch with the connection it will be answered on
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
@@ -55,6 +56,9 @@ class Publisher(Protocol):
 
 class Replies(Protocol):
     """Gives packed replies."""
+
+    def connect(self) -> None:
+        """Make the connection; raise Unavailable."""
 
     def poll(self, patience_s: float) -> list[bytes]:
         """Return what came; raise Unavailable."""
@@ -100,7 +104,7 @@ class Dispatcher:
         self._pending: dict[str, tuple[Any, int, float]] = {}  # waiter, place in it or -1, deadline
         self._under_way: dict[str, tuple[str, float]] = {}  # batch -> queue, sent at; oldest first
         self._health: dict[str, QueueHealth] = {}  # by queue
-        self._replies_lost_at: float | None = None
+        self._replies_connected: bool | None = None  # None: not tried yet
         self._closing = False
         self._sender_waits = False
         self._threads = [
@@ -152,8 +156,6 @@ class Dispatcher:
         limits = self._settings
         if len(self._pending) + jobs > limits.max_pending_jobs:
             raise Overloaded(f"{len(self._pending):,} jobs of this client are unanswered", 0.5)
-        if self._replies_lost_at is not None and now - self._replies_lost_at > 1.0:
-            raise Unavailable("the reply store", "no connection; the client keeps trying")
         health = self._health.get(lane[1])
         if health is not None:
             health.check(limits.max_queue_batches, limits.max_queue_age_s, now)
@@ -211,6 +213,7 @@ class Dispatcher:
             self._sender_waits = False
 
     def _publish(self, lane: Lane, jobs: list[PackedJob]) -> None:
+        self._await_replies()
         ref, queue = lane
         batch_id = uuid.uuid4().hex
         batch = Batch(
@@ -231,6 +234,13 @@ class Dispatcher:
             with self._changed:
                 self._forget_batch(batch_id)
             raise
+
+    def _await_replies(self) -> None:
+        """Raise Unavailable rather than send what could not be answered."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._replies_connected is not None, _FIRST_CONNECTION_S)
+            if not self._replies_connected:
+                raise Unavailable("the reply store", "no connection; the client keeps trying")
 
     def _look_at_queue(self, queue: str) -> None:
         health = self._health[queue]
@@ -264,21 +274,30 @@ class Dispatcher:
     def _receive_loop(self) -> None:
         looked = time.monotonic()
         while not (self._closing and not self._pending):
+            packed: list[bytes] = []
             try:
+                if not self._replies_connected:
+                    self._replies.connect()
+                    self._note_connection(connected=True)
                 packed = self._replies.poll(_TICK_S)
-                self._replies_lost_at = None
             except Unavailable:
-                if self._replies_lost_at is None:
-                    self._replies_lost_at = time.monotonic()
-                packed = []
+                self._note_connection(connected=False)
                 time.sleep(_RECONNECT_S)
             for reply in packed:
-                self._take_reply(reply)
+                try:
+                    self._take_reply(reply)
+                except Exception as error:  # noqa: BLE001 - this thread must live: all callers wait for it
+                    logger.error("taking a reply failed: %s", type(error).__name__)  # noqa: TRY400
             now = time.monotonic()
             if now - looked >= _TICK_S:
                 looked = now
                 self._end_overdue(now)
         self._replies.close()
+
+    def _note_connection(self, *, connected: bool) -> None:
+        with self._changed:
+            self._replies_connected = connected
+            self._changed.notify_all()
 
     def _take_reply(self, packed: bytes) -> None:
         try:

@@ -1,6 +1,8 @@
 """Fetch replies: this process's list in Redis or Valkey, read by one thread."""
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from producers.errors import Unavailable
 from workers.contract.names import reply_key
@@ -19,37 +21,47 @@ class ReplyReader:
 
     def __init__(self, url: str, client_id: str, connect_timeout_s: float) -> None:
         self._key = reply_key(client_id)
-        options: dict[str, object] = {"socket_timeout": connect_timeout_s, "client_name": "ion-producer"}
-        self._client = redis.Redis.from_url(url, **options)
+        self._client = redis.Redis.from_url(
+            url,
+            socket_timeout=connect_timeout_s,
+            retry=Retry(NoBackoff(), 0),  # the receiver tries again itself, between its other duties
+            client_name="ion-producer",
+        )
         self._connection: redis.Connection | None = None
         self._asked = False
         self._silent_s = 0.0
+
+    def connect(self) -> None:
+        """Make the connection, if there is none; raise Unavailable when the server cannot be reached."""
+        try:
+            if self._connection is None:
+                self._connection = self._client.connection_pool.get_connection()
+        except (redis.RedisError, OSError) as error:
+            raise Unavailable("the reply store", str(error) or type(error).__name__) from None
 
     def poll(self, patience_s: float) -> list[bytes]:
         """Return the replies that came within *patience_s* (none is a normal answer).
 
         Raises Unavailable when the server cannot be reached or has gone silent.
         """
+        self.connect()
+        assert self._connection is not None  # noqa: S101 - connect made it
         try:
-            return self._poll(patience_s)
+            return self._poll(self._connection, patience_s)
         except (redis.RedisError, OSError) as error:
             self.close()
             raise Unavailable("the reply store", str(error) or type(error).__name__) from None
 
-    def _poll(self, patience_s: float) -> list[bytes]:
-        if self._connection is None:
-            self._connection = self._client.connection_pool.get_connection()
+    def _poll(self, connection: redis.Connection, patience_s: float) -> list[bytes]:
         if not self._asked:
-            self._connection.send_command(
-                "BLMPOP", _SERVER_WAIT_S, 1, self._key, "LEFT", "COUNT", _MOST_AT_ONCE
-            )
+            connection.send_command("BLMPOP", _SERVER_WAIT_S, 1, self._key, "LEFT", "COUNT", _MOST_AT_ONCE)
             self._asked, self._silent_s = True, 0.0
-        if not self._connection.can_read(timeout=patience_s):
+        if not connection.can_read(timeout=patience_s):
             self._silent_s += patience_s
             if self._silent_s > _SERVER_WAIT_S + _SILENCE_S:
                 raise redis.TimeoutError("no answer")
             return []
-        answer = self._connection.read_response(disable_decoding=True)
+        answer = connection.read_response(disable_decoding=True)
         self._asked = False
         return list(answer[1]) if answer else []
 

@@ -5,11 +5,11 @@ Celery accepts misspelt task options silently; here they are the fields of a fro
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from celery import Celery, Task
 
-from workers.errors import Unavailable
+from workers.errors import Unanswerable, Unavailable
 from workers.runtime import Runtime, RuntimeSlot
 
 logger = logging.getLogger(__name__)
@@ -22,12 +22,21 @@ class TaskOptions:
     """Celery's options of one task; whatever is the same for all of them stands in celeryconfig."""
 
     name: str
-    max_retries: int = 5  # of the delivery of an answer, not of the work
-    retry_backoff_s: float = 0.5  # doubles with each try: 0.5 + 1 + 2 + 4 + 8 = 15.5 s in all
+    max_retries: int = 8  # of the delivery of an answer, not of the work
+    retry_backoff_s: float = 0.5  # doubles with each try up to the longest: 39.5 s in all,
+    retry_longest_s: float = 8.0  # beyond the default deadline of the jobs that wait for it
+
+    def countdown_s(self, tries: int) -> float:
+        """Return how long to wait after *tries* retries."""
+        return min(self.retry_longest_s, self.retry_backoff_s * 2.0**tries)
 
 
 def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -> None:
-    """Register *body* with *app* as the Celery task of these *options*."""
+    """Register *body* with *app* as the Celery task of these *options*.
+
+    A batch whose answer could not be delivered is tried again with backoff, and kept as a dead letter when
+    the retries are spent.
+    """
 
     def run(task: Task, payload: bytes) -> None:
         try:
@@ -35,8 +44,12 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
         except Unavailable as error:
             tries = task.request.retries
             logger.warning("%s: %s (try %d of %d)", options.name, error, tries + 1, options.max_retries + 1)
+            if tries >= options.max_retries:
+                why = Unanswerable("UNDELIVERABLE", f"its answer found no taker: {error}", "send it again")
+                slot.get().dead_letters.keep(payload, why)
+                return
             raise task.retry(
-                countdown=options.retry_backoff_s * 2**tries,
+                countdown=options.countdown_s(tries),
                 argsrepr=task.request.argsrepr,
                 kwargsrepr="{}",
             ) from None
@@ -44,6 +57,4 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
             slot.get().report_bug(options.name, error)
             raise
 
-    settings = asdict(options)
-    del settings["retry_backoff_s"]
-    app.task(run, bind=True, **settings)
+    app.task(run, bind=True, name=options.name, max_retries=options.max_retries)

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from persona_system.pipeline import PersonaPipeline
 from workers.contract import names
@@ -54,7 +56,12 @@ class RedisReplies:
     """Replies as one list per producer process, whose expiry every push renews."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
-        self._client = redis.Redis.from_url(url, socket_timeout=timeout_s, client_name="ion-worker")
+        self._client = redis.Redis.from_url(
+            url,
+            socket_timeout=timeout_s,
+            retry=Retry(NoBackoff(), 1),  # once, for a connection that went stale; then the task's backoff
+            client_name="ion-worker",
+        )
 
     def send(self, reply_to: str, packed: bytes) -> None:
         """Append *packed* to the producer's list, in one round trip; raise Unavailable on failure."""

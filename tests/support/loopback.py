@@ -70,6 +70,9 @@ class Loopback:
         _ = reply_to
         self._replies.put(packed)
 
+    def connect(self) -> None:
+        """Nothing to connect to."""
+
     def poll(self, patience_s: float) -> list[bytes]:
         """Return the next reply, if there is one in time."""
         try:
