@@ -129,7 +129,7 @@ class Dispatcher:
         with self._changed:
             self._admit(lane, 1, now)
             if job_id in self._pending:
-                raise InvalidInput("job_id", "is under way already", "use a new id for another job")
+                raise _taken()
             self._pending[job_id] = (waiter, -1, now + deadline_s)
             if self._coalescer.add(lane, job_id, packed, now) and self._sender_waits:
                 self._changed.notify()
@@ -139,15 +139,24 @@ class Dispatcher:
     ) -> None:
         """Accept *jobs* as one message; ``gathered.outcomes[places[i]]`` will hold job i's end.
 
-        Raises as ``submit`` does.
+        A job whose id is taken ends as InvalidInput.  Raises as ``submit`` does.
         """
         now = time.monotonic()
+        accepted: list[PackedJob] = []
         with self._changed:
             self._admit(lane, len(jobs), now)
-            for (job_id, _), place in zip(jobs, places, strict=True):
-                self._pending[job_id] = (gathered, place, now + deadline_s)
-            self._coalescer.add_batch(lane, jobs)
-            self._changed.notify()
+            for job, place in zip(jobs, places, strict=True):
+                if job[0] in self._pending:
+                    gathered.outcomes[place] = _taken()
+                    gathered.missing -= 1
+                else:
+                    self._pending[job[0]] = (gathered, place, now + deadline_s)
+                    accepted.append(job)
+            if accepted:
+                self._coalescer.add_batch(lane, accepted)
+                self._changed.notify()
+        if not accepted:
+            self._wake([(gathered.waiter, gathered.outcomes)])
 
     def _admit(self, lane: Lane, jobs: int, now: float) -> None:
         """Refuse work that would only wait; called under the lock."""
@@ -351,3 +360,7 @@ class Dispatcher:
             if waiter.missing == 0:
                 woken.append((waiter.waiter, waiter.outcomes))
         return woken
+
+
+def _taken() -> InvalidInput:
+    return InvalidInput("job_id", "is under way already", "use a new id for another job")

@@ -10,7 +10,7 @@ import pytest
 from persona_system.errors import InvalidInput
 from persona_system.pipeline import load_pipeline
 from producers.batching import Lane
-from producers.dispatch import Dispatcher, Woken
+from producers.dispatch import Dispatcher, Gathered, Woken
 from producers.errors import ClientClosed, Overloaded, Unavailable
 from producers.requests import PersonaRequest, pack_job
 from producers.settings import ClientSettings
@@ -126,6 +126,39 @@ def test_an_id_that_is_under_way_is_not_taken_again(make_client: Callable[..., C
 
     with pytest.raises(InvalidInput, match="job_id is under way already"):
         client.submit("me too", job_id="mine")
+
+
+def test_an_id_that_comes_twice_in_a_batch_or_is_under_way_fails_alone(
+    make_client: Callable[..., Client],
+) -> None:
+    client = make_client()
+    client.loopback.holding = True
+    client.submit("me", job_id="mine")
+    ids = ["new", "mine", "new", "other"]
+    gathered = Gathered("all", [None] * 4, 4)
+    jobs = [(job_id, pack_job(PersonaRequest("hi", KEY), job_id, 2**50)) for job_id in ids]
+    client.dispatcher.submit_batch(LANE, jobs, [0, 1, 2, 3], gathered, 10.0)
+    wait_until(lambda: len(client.loopback.published) == 2)
+    client.loopback.release()
+
+    woken = dict([client.next(), client.next()])
+    assert isinstance(woken["me"], Outcome)
+    ends = woken["all"]
+    assert isinstance(ends, list)
+    assert [type(end) for end in ends] == [Outcome, InvalidInput, InvalidInput, Outcome]
+
+
+def test_a_batch_of_nothing_but_known_ids_ends_at_once(make_client: Callable[..., Client]) -> None:
+    client = make_client()
+    client.loopback.holding = True
+    client.submit("me", job_id="mine")
+    packed = pack_job(PersonaRequest("hi", KEY), "mine", 2**50)
+    client.dispatcher.submit_batch(LANE, [("mine", packed)], [0], Gathered("all", [None], 1), 10.0)
+
+    waiter, ends = client.next()
+    assert waiter == "all"
+    assert isinstance(ends, list)
+    assert isinstance(ends[0], InvalidInput)
 
 
 def test_too_many_unanswered_jobs_are_refused(make_client: Callable[..., Client]) -> None:
