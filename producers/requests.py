@@ -20,6 +20,7 @@ Settled = Outcome | ProducerError | InvalidInput
 
 _encode = msgspec.msgpack.Encoder().encode
 _MAX_ID_CHARS = 128
+_MAX_DEPTH = 32  # of metadata: a worker must be able to unpack what we packed
 
 
 class PersonaRequest(msgspec.Struct, frozen=True):
@@ -72,6 +73,8 @@ def pack_job(
         )
     if request.context is not None:
         _check_context(request.context)
+    if request.metadata is not None and _depth_exceeds(request.metadata, _MAX_DEPTH):
+        raise InvalidInput("metadata", f"is nested deeper than {_MAX_DEPTH} levels", "flatten it")
     job = Job(
         id=job_id,
         text=text,
@@ -86,6 +89,13 @@ def pack_job(
         raise InvalidInput(
             "metadata", f"cannot be packed ({type(error).__name__})", "use JSON-like values"
         ) from None
+
+
+def _depth_exceeds(value: object, levels: int) -> bool:
+    if not isinstance(value, dict | list | tuple):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_depth_exceeds(each, levels - 1) for each in inner)
 
 
 def check_job_id(job_id: object) -> str:

@@ -121,7 +121,7 @@ def _answer_job(
         return Outcome(job_id, Status.OK, msgspec.Raw(_encode(answer(job))))
     except InvalidInput as error:
         problem = Problem(error.code, error.problem, error.field, error.fix)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         job_id = _id_of(packed)
         message, _, path = str(error).partition(" - at ")
         problem = Problem(
@@ -138,5 +138,5 @@ def _answer_job(
 def _id_of(packed: msgspec.Raw) -> str:
     try:
         return _decode_id(packed).id
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError):
         return ""

@@ -70,7 +70,7 @@ def test_a_line_of_white_space_is_blank(raw: bytes) -> None:
         (b'["a"]', "line", "is array, not object"),
         (b'{"text": "\xff"}', "line", "is not valid UTF-8"),
         (b'{"text": "a\x00b"}', "line", "is not valid JSON"),
-        (b'{"metadata": {"a": ' + b"[" * 5000 + b"]" * 5000 + b"}}", "line", "is nested too deeply"),
+        (b'{"metadata": {"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}}", "line", "is nested too deeply"),
         (b"{}", "user_input", "is missing"),
         (b'{"text": "a", "user_input": "b"}', "text", "is given beside user_input"),
         (b'{"user_input": 3}', "user_input", "is int, not str"),

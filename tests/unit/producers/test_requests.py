@@ -38,6 +38,17 @@ def test_no_key_stays_no_key() -> None:
     assert packed(PersonaRequest("hi")).key is None
 
 
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_metadata_may_be_nested_as_far_as_people_nest() -> None:
+    assert packed(PersonaRequest("hi", KEY, None, {"x": nested(20)})).metadata == {"x": nested(20)}
+
+
 def with_history(*messages: Any) -> Context:
     return Context(history=tuple(messages))
 
@@ -79,6 +90,8 @@ def with_history(*messages: Any) -> Context:
         (PersonaRequest("hi", KEY, {"user_id": "x"}), "context", "is dict"),  # type: ignore[arg-type]
         (PersonaRequest("hi", KEY, None, {"x": object()}), "metadata", "cannot be packed"),
         (PersonaRequest("hi", KEY, None, {"x": 2**70}), "metadata", "cannot be packed"),
+        (PersonaRequest("hi", KEY, None, {"x": nested(40)}), "metadata", "nested deeper than 32 levels"),
+        (PersonaRequest("hi", KEY, None, {"x": nested(900)}), "metadata", "nested deeper than 32 levels"),
     ],
 )
 def test_bad_input_names_field_problem_and_fix(request_: PersonaRequest, field: str, words: str) -> None:
