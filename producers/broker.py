@@ -15,8 +15,8 @@ class BrokerPublisher:
     """Publishes Celery messages over a connection of its own.
 
     After a failure the connection is dropped, and the next publish makes a new one; so recovery needs
-    nobody's help.  Every failure is Unavailable, within about twice the connect timeout or one publish
-    timeout.
+    nobody's help.  Every failure is Unavailable, within one connect timeout (for each address of the
+    broker) or one publish timeout.
     """
 
     def __init__(self, url: str, connect_timeout_s: float, publish_timeout_s: float) -> None:
@@ -88,7 +88,8 @@ class BrokerPublisher:
         if self._producer is None:
             connection = self._app.connection_for_write(connect_timeout=self._connect_timeout_s)
             self._connection = connection
-            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+            others = max(0, len(connection.alt) - 1)  # each address gets one try
+            connection.ensure_connection(max_retries=others, interval_start=0, interval_step=0)
             self._producer = Producer(connection.channel(), auto_declare=False)
         if queue not in self._declared:  # RabbitMQ drops what no queue is declared for
             self._app.amqp.queues[queue](self._producer.channel).declare()

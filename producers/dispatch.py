@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 _TICK_S = 0.1  # how often deadlines are looked at
 _RECONNECT_S = 0.2  # pause between tries to reach the reply store
-_FIRST_CONNECTION_S = 1.5  # patience of the first batch with the connection it will be answered on
+_FIRST_CONNECTION_S = 1.2  # patience of the first batch with the connection it will be answered on
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode

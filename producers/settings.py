@@ -33,7 +33,7 @@ class ClientSettings(BaseSettings):
     max_batch_bytes: int = Field(default=262_144, ge=1024, description="size of one message on the queue")
 
     connect_timeout_s: float = Field(default=0.8, gt=0, description="patience with a server that is away")
-    publish_timeout_s: float = Field(default=1.5, gt=0, description="patience with a broker that is silent")
+    publish_timeout_s: float = Field(default=1.2, gt=0, description="patience with a broker that is silent")
 
     max_pending_jobs: int = Field(default=100_000, ge=1, description="unanswered jobs of this client")
     max_queue_batches: int = Field(default=2_000, ge=1, description="messages waiting on a queue")
