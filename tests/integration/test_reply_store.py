@@ -19,6 +19,7 @@ from producers.broker import BrokerPublisher
 from tests.support.stack import client_settings_for
 from tests.support.wait import wait_until
 from workers.contract import names
+from workers.contract.addresses import reply_url_of
 from workers.contract.payloads import Batch, Job, Reply
 from workers.contract.wire import decompress
 
@@ -56,6 +57,11 @@ def test_an_answer_waits_for_its_store(tmp_path: Path) -> None:
         publisher.publish(names.PERSONA_PROCESS, names.INTERACTIVE, "b", payload, 1)
         publisher.close()
         wait_until(lambda: any("the reply store is not available" in line for line in lines))
+        with redis.Redis.from_url(broker_address(stack)) as broker:
+            wait_until(lambda: broker.hlen("ion:unacked"))
+            held = b"".join(broker.hvals("ion:unacked"))
+        assert b'"argsrepr": "1 jobs, interactive"' in held  # the retry, too, shows counts only
+        assert b"private" not in held
 
         with PersonaClient(client_settings_for(stack)) as client:
             outcomes = client.process_many([PersonaRequest("hi", KEY, job_id="mine")])
@@ -68,6 +74,11 @@ def test_an_answer_waits_for_its_store(tmp_path: Path) -> None:
     assert [(outcome.job_id, outcome.status) for outcome in outcomes] == [("mine", "unsent")]
     assert isinstance(outcomes[0].error, Unavailable)
     assert not any("private" in line for line in lines)
+
+
+def broker_address(stack: LocalStack) -> str:
+    """Return the embedded broker's own address; the stack's reply URL is another server's."""
+    return reply_url_of(stack.urls.broker_url)
 
 
 def _error(client: PersonaClient) -> Exception | None:
