@@ -49,7 +49,7 @@ class BrokerPublisher:
             task,
             args=(payload,),
             kwargs={},
-            argsrepr=f"{jobs} jobs, {queue}",
+            argsrepr=f"{jobs} {'job' if jobs == 1 else 'jobs'}, {queue}",
             kwargsrepr="{}",
             origin=self._origin,
             ignore_result=True,

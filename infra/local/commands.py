@@ -61,6 +61,7 @@ def flower_command(settings: LocalSettings) -> tuple[str, ...]:
         "--address=127.0.0.1",  # its default is every interface
         f"--port={settings.flower_port}",
         "--read_only=true",
+        "--tasks_columns=name,uuid,state,args,received,runtime,worker,retries",  # args: how many jobs
         "--max_tasks=20000",  # 4.4 kB each
         "--inspect_timeout=3000",  # ms
         "--purge_offline_workers=300",  # seconds

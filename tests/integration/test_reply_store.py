@@ -60,7 +60,7 @@ def test_an_answer_waits_for_its_store(tmp_path: Path) -> None:
         with redis.Redis.from_url(broker_address(stack)) as broker:
             wait_until(lambda: broker.hlen("ion:unacked"))
             held = b"".join(broker.hvals("ion:unacked"))
-        assert b'"argsrepr": "1 jobs, interactive"' in held  # the retry, too, shows counts only
+        assert b'"argsrepr": "1 job, interactive"' in held  # the retry, too, shows counts only
         assert b"private" not in held
 
         with PersonaClient(client_settings_for(stack)) as client:
