@@ -93,7 +93,9 @@ class AsyncPersonaClient:
     async def process_batch(
         self, requests: Sequence[PersonaRequest], *, queue: str = names.BULK
     ) -> list[JobOutcome[Response]]:
-        """Send *requests* as one message and return how each ended, in their order.
+        """Send *requests* together and return how each ended, in their order.
+
+        They travel as one message, unless they are over 5,000 or 8 MiB.
 
         A bad request ends as rejected without being sent.  Raises Overloaded or Unavailable.
         """

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from workers.contract.refs import TaskRef
+from workers.contract.wire import MAX_MESSAGE_BYTES, MAX_MESSAGE_JOBS
 
 Lane = tuple[TaskRef[object], str]  # the task, and the queue it goes to
 PackedJob = tuple[str, bytes]  # job id, packed job
@@ -59,8 +60,14 @@ class Coalescer:
         return first
 
     def add_batch(self, lane: Lane, jobs: list[PackedJob]) -> None:
-        """Add jobs that are to travel as one message, whatever its size."""
-        self._ready.append((lane, jobs))
+        """Add jobs that are to travel together: as one message, unless the contract's limits cut it."""
+        start, size = 0, 0
+        for end, (_, packed) in enumerate(jobs):
+            size += len(packed)
+            if end > start and (size > MAX_MESSAGE_BYTES or end - start == MAX_MESSAGE_JOBS):
+                self._ready.append((lane, jobs[start:end]))
+                start, size = end, len(packed)
+        self._ready.append((lane, jobs[start:]))
 
     def take(self, now: float, *, idle: bool) -> tuple[Lane, list[PackedJob]] | None:
         """Return a batch that is to leave now, or None.  *idle*: nothing of the client is under way."""

@@ -86,7 +86,9 @@ class PersonaClient:
     def submit_batch(
         self, requests: Sequence[PersonaRequest], *, queue: str = names.BULK
     ) -> "Future[list[JobOutcome[Response]]]":
-        """Send *requests* as one message; the future holds how each ended, in their order.
+        """Send *requests* together; the future holds how each ended, in their order.
+
+        They travel as one message, unless they are over 5,000 or 8 MiB.
 
         A bad request ends as rejected without being sent.  Raises Overloaded or Unavailable.
         """

@@ -69,7 +69,7 @@ class ClientCore(Generic[WaiterT]):
     def submit_batch(
         self, ref: TaskRef[Any], queue: str, requests: Sequence[PersonaRequest]
     ) -> tuple[list[str], WaiterT]:
-        """Check *requests* and send the good ones as one message; return job ids and one waiter.
+        """Check *requests* and send the good ones together; return job ids and one waiter.
 
         The waiter is woken with one settled job per request, in their order; a bad request is settled
         as its InvalidInput, without being sent.  The latest deadline among them counts for all.  Raises

@@ -137,7 +137,7 @@ class Dispatcher:
     def submit_batch(
         self, lane: Lane, jobs: list[PackedJob], places: list[int], gathered: Gathered, deadline_s: float
     ) -> None:
-        """Accept *jobs* as one message; ``gathered.outcomes[places[i]]`` will hold job i's end.
+        """Accept *jobs* that travel together; ``gathered.outcomes[places[i]]`` will hold job i's end.
 
         A job whose id is taken ends as InvalidInput.  Raises as ``submit`` does.
         """

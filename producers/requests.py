@@ -12,6 +12,7 @@ from persona_system.text import MAX_TEXT_CHARS, check_text
 from persona_system.vocabulary import ResonanceKey, make_key, parse_key
 from producers.errors import DeadlineExceeded, JobDead, JobFailed, ProducerError
 from workers.contract.payloads import Job, Outcome, Status
+from workers.contract.wire import MAX_JOB_BYTES
 
 ResultT = TypeVar("ResultT")
 
@@ -84,11 +85,15 @@ def pack_job(
         metadata=request.metadata,
     )
     try:
-        return _encode(job)
+        packed = _encode(job)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:  # what the caller put in metadata
         raise InvalidInput(
             "metadata", f"cannot be packed ({type(error).__name__})", "use JSON-like values"
         ) from None
+    if len(packed) > MAX_JOB_BYTES:
+        problem = f"takes {len(packed):,} bytes, over the limit of {MAX_JOB_BYTES:,}"
+        raise InvalidInput("request", problem, "shorten its history or metadata")
+    return packed
 
 
 def _depth_exceeds(value: object, levels: int) -> bool:

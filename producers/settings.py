@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from producers.errors import Unavailable
 from workers.contract.addresses import NoReplyStore, reply_url_of
+from workers.contract.wire import MAX_MESSAGE_BYTES, MAX_MESSAGE_JOBS
 
 
 class ClientSettings(BaseSettings):
@@ -29,8 +30,12 @@ class ClientSettings(BaseSettings):
     max_text_chars: int = Field(default=32_768, ge=1, description="longest message accepted")
 
     linger_ms: float = Field(default=2.0, ge=0, description="how long a busy client gathers a batch")
-    max_batch_jobs: int = Field(default=512, ge=1, description="jobs in one message on the queue")
-    max_batch_bytes: int = Field(default=262_144, ge=1024, description="size of one message on the queue")
+    max_batch_jobs: int = Field(
+        default=512, ge=1, le=MAX_MESSAGE_JOBS, description="jobs in one message on the queue"
+    )
+    max_batch_bytes: int = Field(
+        default=262_144, ge=1024, le=MAX_MESSAGE_BYTES, description="size of one message on the queue"
+    )
 
     connect_timeout_s: float = Field(default=0.8, gt=0, description="patience with a server that is away")
     publish_timeout_s: float = Field(default=1.2, gt=0, description="patience with a broker that is silent")

@@ -15,7 +15,10 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-MAX_UNPACKED_BYTES = 64 * 1024 * 1024
+MAX_JOB_BYTES = 1024 * 1024
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024  # of packed jobs in one batch
+MAX_MESSAGE_JOBS = 5_000  # their prompts, of some 3 kB each, come back as one reply
+MAX_UNPACKED_BYTES = 64 * 1024 * 1024  # of a batch or a reply; the limits above keep well below it
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _WORTH_IT_BYTES = 8_192

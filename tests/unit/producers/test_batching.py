@@ -68,6 +68,27 @@ def test_kinds_of_work_do_not_share_a_batch() -> None:
     assert [jobs for _, jobs in filter(None, taken)] == [[("a", b"x")], [("b", b"x")]]
 
 
+def test_jobs_that_travel_together_are_one_message() -> None:
+    coalescer = Coalescer(LIMITS)
+    jobs = [(str(n), b"x" * 99) for n in range(10)]
+    coalescer.add_batch(LANE, jobs)
+
+    assert coalescer.take(10.0, idle=False) == (LANE, jobs)
+
+
+def test_a_message_of_too_many_jobs_or_bytes_is_cut() -> None:
+    """5,000 jobs; or 8 MiB, which three jobs of 3 MiB are over."""
+    coalescer = Coalescer(LIMITS)
+    many = [(str(n), b"x") for n in range(12_001)]
+    large = [(str(n), bytes(3 * 1024 * 1024)) for n in range(5)]
+    coalescer.add_batch(LANE, many)
+    coalescer.add_batch(LANE, large)
+
+    taken = [jobs for _, jobs in iter(lambda: coalescer.take(10.0, idle=False), None)]
+    assert [len(jobs) for jobs in taken] == [5000, 5000, 2001, 2, 2, 1]
+    assert [job for jobs in taken for job in jobs] == many + large
+
+
 def test_taking_everything_leaves_nothing() -> None:
     coalescer = Coalescer(LIMITS)
     coalescer.add_batch(LANE, [("a", b"x"), ("b", b"x")])

@@ -90,6 +90,7 @@ def with_history(*messages: Any) -> Context:
         (PersonaRequest("hi", KEY, {"user_id": "x"}), "context", "is dict"),  # type: ignore[arg-type]
         (PersonaRequest("hi", KEY, None, {"x": object()}), "metadata", "cannot be packed"),
         (PersonaRequest("hi", KEY, None, {"x": 2**70}), "metadata", "cannot be packed"),
+        (PersonaRequest("hi", KEY, None, {"x": "y" * 2**20}), "request", "over the limit of 1,048,576"),
         (PersonaRequest("hi", KEY, None, {"x": nested(40)}), "metadata", "nested deeper than 32 levels"),
         (PersonaRequest("hi", KEY, None, {"x": nested(900)}), "metadata", "nested deeper than 32 levels"),
     ],
