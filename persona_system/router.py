@@ -18,6 +18,7 @@ from persona_system.errors import MalformedKey, UnknownResonance, shorten
 from persona_system.models import Decision
 from persona_system.vocabulary import AXES, ResonanceKey, make_key, parse_key
 
+SHOWN_DIGITS = 12  # what binary fractions add to sums of tenths lies beyond
 TIE = 1e-9  # scores no further apart than this are equal, and the earlier persona wins
 LEAD_SHARE, TOP_SHARE = 0.3, 0.7  # confidence = 0.3 x lead over the runner-up + 0.7 x top score
 
@@ -78,8 +79,9 @@ def _decide(affinity: Affinity, key: ResonanceKey) -> Decision:
     return Decision(
         primary=primary,
         secondary=secondary,
-        confidence=LEAD_SHARE * lead + TOP_SHARE * scores[primary],
-        scores=scores,  # a plain dict, which serialises as it is
+        confidence=round(LEAD_SHARE * lead + TOP_SHARE * scores[primary], SHOWN_DIGITS),
+        # a plain dict, which serialises as it is
+        scores={persona: round(score, SHOWN_DIGITS) for persona, score in scores.items()},
         reasoning=_reasoning(affinity, key, scores, primary, secondary),
     )
 

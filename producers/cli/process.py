@@ -100,7 +100,10 @@ def response_json(response: "Response") -> dict[str, Any]:
         "language": response.language,
         "template": response.template,
         "content": response.content,
-        "routing": decision_json(response.resonance_key, response.routing),
+        "routing": {
+            **decision_json(response.resonance_key, response.routing),
+            "reasoning": response.routing.reasoning,
+        },
         "analysis": None if analysis is None else analysis_json(analysis),
         "execution_time_ms": response.execution_time_ms,
     }

@@ -57,14 +57,13 @@ def route(
 
 
 def decision_json(key: "ResonanceKey", decision: "Decision") -> dict[str, Any]:
-    """Return one decision as ``--json`` prints it."""
+    """Return one decision as ``--json`` prints it; why it fell is for people, and in their view."""
     return {
         "key": str(key),
         "primary": decision.primary,
         "secondary": decision.secondary,
         "confidence": decision.confidence,
         "scores": dict(decision.scores),
-        "reasoning": decision.reasoning,
     }
 
 
