@@ -14,11 +14,11 @@ from typing import Any
 
 from persona_system.analysis import load_analyser
 from persona_system.catalogue import LANGUAGES, Catalogue, load_catalogue
+from persona_system.context import check_context, with_known_persona
 from persona_system.errors import InvalidInput
 from persona_system.language import detect_language
 from persona_system.models import NO_CONTEXT, Context, Recommendation, Response
 from persona_system.ports import TextAnalyser
-from persona_system.prompts.context import check_context
 from persona_system.text import MAX_TEXT_CHARS, check_text
 from persona_system.vocabulary import ResonanceKey
 
@@ -61,7 +61,7 @@ class PersonaPipeline:
         if context is None:
             context = NO_CONTEXT
         elif context is not NO_CONTEXT:
-            context = check_context(context, self.catalogue.personas)
+            context = with_known_persona(check_context(context), self.catalogue.personas)
         if metadata is not None and not isinstance(metadata, dict):
             raise InvalidInput(
                 "metadata", f"is {type(metadata).__name__}, not a mapping", "send names and values"

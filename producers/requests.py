@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from persona_system.context import check_context
 from persona_system.errors import InvalidInput, shorten
 from persona_system.models import Context
 from persona_system.text import MAX_TEXT_CHARS, check_text
@@ -73,7 +74,7 @@ def pack_job(
             "resonance_key", f"is {type(key).__name__}", "send tone-pace-intent or a ResonanceKey"
         )
     if request.context is not None:
-        _check_context(request.context)
+        check_context(request.context)
     if request.metadata is not None and _depth_exceeds(request.metadata, _MAX_DEPTH):
         raise InvalidInput("metadata", f"is nested deeper than {_MAX_DEPTH} levels", "flatten it")
     job = Job(
@@ -110,22 +111,6 @@ def check_job_id(job_id: object) -> str:
             "job_id", f"{shorten(job_id)} is not an id", f"use 1 to {_MAX_ID_CHARS} printable characters"
         )
     return job_id
-
-
-def _check_context(context: Context) -> None:
-    """Raise InvalidInput for what would not survive the wire; the worker checks the meaning."""
-    if not isinstance(context, Context):
-        raise InvalidInput("context", f"is {type(context).__name__}", "send a Context")
-    for index, message in enumerate(context.history):
-        if message.role not in {"user", "assistant"}:
-            raise InvalidInput(
-                f"context.history[{index}].role",
-                f"{shorten(message.role)} is not a role",
-                "use user or assistant",
-            )
-        check_text(message.content, field=f"context.history[{index}].content")
-    if context.summary is not None:
-        check_text(context.summary, field="context.summary")
 
 
 def read_outcome(

@@ -45,7 +45,9 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
             tries = task.request.retries
             logger.warning("%s: %s (try %d of %d)", options.name, error, tries + 1, options.max_retries + 1)
             if tries >= options.max_retries:
-                why = Unanswerable("UNDELIVERABLE", f"its answer found no taker: {error}", "send it again")
+                why = Unanswerable(
+                    "UNDELIVERABLE", "reply_to", f"its answer found no taker: {error}", "retry"
+                )
                 slot.get().dead_letters.keep(payload, why)
                 return
             raise task.retry(

@@ -24,9 +24,9 @@ class Unavailable(WorkerError):
 class Unanswerable(WorkerError):
     """A message cannot be answered: *code* is stable, *problem* says why without quoting it."""
 
-    def __init__(self, code: str, problem: str, fix: str) -> None:
-        super().__init__(code, problem, fix)
-        self.code, self.problem, self.fix = code, problem, fix
+    def __init__(self, code: str, field: str, problem: str, fix: str) -> None:
+        super().__init__(code, field, problem, fix)
+        self.code, self.field, self.problem, self.fix = code, field, problem, fix
 
     def __str__(self) -> str:
         return f"{self.problem} ({self.code}); {self.fix}"

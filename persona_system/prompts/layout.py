@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from itertools import product
 
+from persona_system.context import MAX_ID_CHARS, MAX_SUMMARY_CHARS, ROLES
 from persona_system.errors import InvalidCatalogue
 from persona_system.models import Context, Message
 from persona_system.prompts.template import Template, TemplateFile
@@ -24,9 +25,6 @@ LAYOUT_SLOTS = {
     "answer": ("persona?",),
     "brief": ("persona?",),
 }
-ROLES = ("user", "assistant")
-MAX_ID_CHARS = 128
-MAX_SUMMARY_CHARS = 1_000
 
 FENCE_CHARS = 3  # the message stands between <<< and >>>, longer when the message holds >>> itself
 _CLOSING = ">" * FENCE_CHARS

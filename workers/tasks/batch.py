@@ -67,12 +67,14 @@ def _open(payload: bytes) -> Batch:
     try:
         payload = decompress(payload)
     except Unreadable as error:
-        raise Unanswerable("UNREADABLE", str(error), "send it as the contract's wire module does") from None
+        fix = "send it as the contract's wire module does"
+        raise Unanswerable("UNREADABLE", "batch", str(error), fix) from None
     try:
         batch = _decode_batch(payload)
     except msgspec.MsgspecError as error:
         _check_version(payload)  # a newer version may well have another shape
-        raise Unanswerable("MALFORMED_BATCH", str(error), "send the batch that the contract names") from None
+        fix = "send the batch that the contract names"
+        raise Unanswerable("MALFORMED_BATCH", "batch", str(error), fix) from None
     if batch.v != SCHEMA_VERSION:
         raise _unknown_version(batch.v)
     return batch
@@ -90,6 +92,7 @@ def _check_version(payload: bytes) -> None:
 def _unknown_version(version: int) -> Unanswerable:
     return Unanswerable(
         "UNKNOWN_SCHEMA_VERSION",
+        "schema_version",
         f"schema version {version} is not known here",
         f"send version {SCHEMA_VERSION}, or update the workers first",
     )
@@ -103,7 +106,7 @@ def _refuse(payload: bytes, runtime: Runtime, error: Unanswerable) -> None:
     except (msgspec.MsgspecError, Unreadable):
         return  # nobody to tell
     if envelope.reply_to:
-        problem = Problem(error.code, error.problem, "schema_version", error.fix)
+        problem = Problem(error.code, error.problem, error.field, error.fix)
         outcomes = [Outcome(job.id, Status.DEAD, problem=problem) for job in envelope.jobs]
         reply = Reply(batch_id=envelope.id, queued_ms=0.0, worked_ms=0.0, outcomes=outcomes)
         runtime.replies.send(envelope.reply_to, _encode(reply))

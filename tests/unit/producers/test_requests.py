@@ -104,6 +104,17 @@ def test_bad_input_names_field_problem_and_fix(request_: PersonaRequest, field: 
     assert caught.value.fix
 
 
+def test_a_context_is_judged_as_the_worker_will_judge_it() -> None:
+    """An empty reply is a fact, not a fault; a summary over 1,000 characters would be refused there."""
+    empty = with_history(Message("user", "x"), Message("assistant", ""))
+    context = packed(PersonaRequest("hi", KEY, empty)).context
+    assert context is not None
+    assert context.history == empty.history
+
+    with pytest.raises(InvalidInput, match="over the limit of 1,000"):
+        pack_job(PersonaRequest("hi", KEY, Context(summary="x" * 1_001)), "j1", 1_000)
+
+
 def test_an_error_never_quotes_the_message() -> None:
     with pytest.raises(InvalidInput) as caught:
         pack_job(PersonaRequest("a very private matter\x00"), "j1", 1_000)

@@ -181,6 +181,15 @@ def test_an_unknown_version_of_another_shape_is_kept_too(fleet: Fleet) -> None:
     assert fleet.outcomes()[0].status is Status.DEAD
 
 
+def test_a_batch_of_a_known_version_that_is_malformed_says_so(fleet: Fleet) -> None:
+    fields = {"v": 1, "id": "b", "reply_to": "me", "jobs": [{"id": "1"}], "sent_ms": "tomorrow"}
+    persona.process(pack(fields), fleet.runtime)
+
+    (outcome,) = fleet.outcomes()
+    assert outcome.problem is not None
+    assert (outcome.problem.code, outcome.problem.field) == ("MALFORMED_BATCH", "batch")
+
+
 @pytest.mark.parametrize("payload", [b"", b"\xc1", b"not a batch", pack([1, 2]), pack({"v": 1})])
 def test_what_is_no_batch_is_kept(fleet: Fleet, payload: bytes) -> None:
     persona.process(payload, fleet.runtime)

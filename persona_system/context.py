@@ -1,4 +1,4 @@
-"""What a context must look like before a prompt is built from it.
+"""What a context must look like: the one rule, for clients that send it and pipelines that use it.
 
 Limits:  128 characters for an identifier, 1,000 for the running summary, 1,000 history messages of at
          most 32,768 characters each.
@@ -6,18 +6,24 @@ Errors:  InvalidInput, which names the field (``context.history[2].role``) and n
          wrote.
 """
 
+from typing import TYPE_CHECKING
+
 from persona_system.errors import InvalidInput, UnknownPersona, shorten
 from persona_system.models import Context, Message
-from persona_system.personas import Personas
-from persona_system.prompts.layout import MAX_ID_CHARS, MAX_SUMMARY_CHARS, ROLES
 from persona_system.text import MAX_TEXT_CHARS, check_text
 
+if TYPE_CHECKING:
+    from persona_system.personas import Personas  # a client checks without a catalogue
+
+MAX_ID_CHARS = 128
+MAX_SUMMARY_CHARS = 1_000
 MAX_HISTORY_MESSAGES = 1_000
 MODES = ("normal", "compact")
+ROLES = ("user", "assistant")
 
 
-def check_context(context: object, personas: Personas) -> Context:
-    """Return *context* if it can be used, with the preferred persona's name as the catalogue writes it."""
+def check_context(context: object) -> Context:
+    """Return *context* if it can be used; which personas there are is not asked here."""
     if not isinstance(context, Context):
         raise InvalidInput(
             "context", f"is {type(context).__name__}, not a context", "send a Context or nothing"
@@ -32,20 +38,20 @@ def check_context(context: object, personas: Personas) -> Context:
         _check_optional_text(context.summary, MAX_SUMMARY_CHARS, "context.summary")
     if context.history:
         _check_history(context.history)
-    if context.preferred_persona is not None:
-        name = _preferred(context.preferred_persona, personas)
-        if name != context.preferred_persona:
-            return Context(
-                context.user_id, context.session_id, name, context.history, context.summary, context.mode
-            )
     return context
 
 
-def _preferred(name: str, personas: Personas) -> str:
+def with_known_persona(context: Context, personas: "Personas") -> Context:
+    """Return *context* with its preferred persona's name as *personas* write it; raise InvalidInput."""
+    if context.preferred_persona is None:
+        return context
     try:
-        return personas.find(name).name
+        name = personas.find(context.preferred_persona).name
     except UnknownPersona as error:  # here it is a field of the request, not the thing that is asked for
         raise InvalidInput("context.preferred_persona", error.problem, error.fix) from None
+    if name == context.preferred_persona:
+        return context
+    return Context(context.user_id, context.session_id, name, context.history, context.summary, context.mode)
 
 
 def _check_history(history: object) -> None:
