@@ -163,8 +163,13 @@ class ClientCore(Generic[WaiterT]):
         self._making = threading.Lock()
         self._dispatcher = None
 
+    @staticmethod
+    def load() -> None:
+        """Import what the first job needs; it takes a third of a second, better spent off an event loop."""
+        from producers import broker, replies  # noqa: F401, PLC0415
+
     def _connect(self, client_id: str) -> tuple[Publisher, Replies]:
-        from producers.broker import BrokerPublisher  # noqa: PLC0415 - celery and redis take 0.5 s to import
+        from producers.broker import BrokerPublisher  # noqa: PLC0415 - celery and redis: see load
         from producers.replies import ReplyReader  # noqa: PLC0415
 
         settings = self.settings

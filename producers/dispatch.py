@@ -186,11 +186,6 @@ class Dispatcher:
         if woken:
             self._wake(woken)
 
-    @property
-    def pending_jobs(self) -> int:
-        """How many accepted jobs are not settled yet."""
-        return len(self._pending)
-
     # -- sender --------------------------------------------------------------------------------------
 
     def _send_loop(self) -> None:

@@ -9,7 +9,6 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from persona_system.pipeline import load_pipeline
-from workers.contract.addresses import reply_url_of
 
 TASK = "baseline.process"
 
@@ -29,7 +28,7 @@ def baseline_url(broker_url: str) -> str:
 
 def create_baseline_app(broker_url: str) -> Celery:
     """Return a Celery app as its tutorial makes it, but for msgpack."""
-    app = Celery("baseline", broker=broker_url, backend=_backend_url(broker_url), set_as_current=False)
+    app = Celery("baseline", broker=broker_url, backend=broker_url, set_as_current=False)
     app.conf.update(
         task_serializer="msgpack",
         result_serializer="msgpack",
@@ -55,8 +54,3 @@ def add_task(app: Celery) -> Celery:
 
     app.task(process, name=TASK)
     return app
-
-
-def _backend_url(broker_url: str) -> str:
-    """Return Celery's own spelling of a result backend on the broker's server."""
-    return reply_url_of(broker_url).replace("unix://", "redis+socket://").replace("?db=", "?virtual_host=")

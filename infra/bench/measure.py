@@ -16,6 +16,7 @@ import msgspec
 from celery import Celery
 
 from infra.bench.baseline import TASK
+from infra.figures import percentile
 from persona_system.pipeline import PersonaPipeline
 from producers import AsyncPersonaClient, JobOutcome, PersonaClient, PersonaRequest
 from producers.settings import ClientSettings
@@ -39,8 +40,7 @@ class Round:
 
     def percentile_ms(self, percent: float) -> float:
         """Return the latency that *percent* of the jobs did not exceed."""
-        ordered = sorted(self.latencies_ms)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+        return percentile(self.latencies_ms, percent)
 
 
 def callers(

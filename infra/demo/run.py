@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from infra.demo.messages import DemoMessage
+from infra.figures import percentile
 from persona_system.models import Response
 from producers import AsyncPersonaClient, PersonaClient
 from producers.bulk.collect import Collector, Counts
@@ -46,8 +47,7 @@ class AppRun:
 
     def percentile_ms(self, percent: float) -> float:
         """Return the latency that *percent* of the messages did not exceed."""
-        ordered = sorted(self.latencies_ms)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+        return percentile(self.latencies_ms, percent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,7 +212,7 @@ def test_closing_sends_what_is_gathered_and_waits_for_it(make_client: Callable[.
     client.loopback.holding = False
     client.dispatcher.close(patience_s=5.0)
 
-    assert client.dispatcher.pending_jobs == 0
+    assert not client.dispatcher._pending
     assert {client.next()[0] for _ in range(2)} == {"first", "gathered"}
 
 
