@@ -5,6 +5,7 @@ PersonaError
   - MalformedKey        a resonance key that is not ``tone-pace-intent``
   - UnknownResonance    a tone, pace or intent with no row in the affinity matrix
   - UnknownPersona      a persona that the catalogue does not hold
++ Unavailable           a server did not answer
 + InvalidCatalogue      a data file of ours (matrix, persona, template, lexicon) is wrong: fix the file
 """
 
@@ -42,6 +43,17 @@ class UnknownPersona(InvalidInput):
     """No persona of that name is in the catalogue."""
 
     code = "UNKNOWN_PERSONA"
+
+
+class Unavailable(PersonaError):
+    """A server did not answer: *what* names it, *why* says how it failed."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(what, why)
+        self.what, self.why = what, why
+
+    def __str__(self) -> str:
+        return f"{self.what} is not available: {self.why}"
 
 
 class InvalidCatalogue(PersonaError):

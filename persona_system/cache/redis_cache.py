@@ -1,0 +1,318 @@
+"""The shared tier: answers in Redis or Valkey, coherent with every other process that uses them.
+
+Keys of the store, all under one namespace (``ion:cache:``), all with a lifetime:
+
+    e:{version and request}   an answer in its envelope, as long as it may be served
+    t:{tag}                   a tag's stamp, a day
+    l:{version and request}   who computes this answer, half a second, renewed
+    r:{version and request}   who refreshes it, 5 s
+    stats                     a hash of counts, 30 days after the last one
+
+Channels: ``news`` tells which tags were invalidated, ``f:{key}`` wakes those who wait for one answer.
+
+What can go wrong with the store ends in a miss, a count and a log line; see ``Link``.
+Units:   ``_ms`` are milliseconds; clocks are the process's monotonic one (seconds) and the wall clock
+         (seconds since the Unix epoch), which only serves to tell an answer's age.
+"""
+
+import logging
+import os
+import random
+import time
+import weakref
+from collections.abc import Callable, Sequence
+
+from persona_system.cache.counters import Counters
+from persona_system.cache.envelope import CLOCK_SLACK_MS, Stamped, seal, unseal
+from persona_system.cache.keys import names_of
+from persona_system.cache.lease import Leases
+from persona_system.cache.link import Channel, Link
+from persona_system.cache.redis_store import RedisStore
+from persona_system.cache.shared_stamps import SharedStamps, tags_in
+from persona_system.cache.tiers import Found, Item, Ticket, stamped_with
+from persona_system.errors import Unavailable
+
+logger = logging.getLogger(__name__)
+
+NAMESPACE = "ion:cache:"
+SCOPE = "store"  # of this tier's counts
+STATS_LIFE_S = 30 * 24 * 3600
+REFRESH_LEASE_MS = 5_000
+TICK_S = 1.0
+_MAX_PENDING = 100_000  # invalidations that wait for the store to come back
+
+
+class RedisCache:
+    """Answers shared through the server at *url*, which the cache bears for *timeout_s* at most.
+
+    *on_invalidated* is told which tags other processes invalidated, and None when news may have been
+    missed; it is called from the link's thread, or from the one that lost the link.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        timeout_s: float = 0.05,
+        namespace: str = NAMESPACE,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.counters = Counters()
+        self._namespace = namespace
+        self._store = RedisStore(url, timeout_s)
+        self._clock, self._wall, self._random = clock, wall, random.random
+        self._answers, self._stats = f"{namespace}e:".encode(), f"{namespace}stats"
+        self._stamps = SharedStamps(self._store, namespace)
+        self._pending: set[bytes] = set()
+        self._complained: dict[str, float] = {}
+        self._ticked = 0.0
+        self.leases = Leases(self._store, namespace)
+        self.on_invalidated: Callable[[Sequence[bytes] | None], object] = lambda _: None
+        self.on_tick: list[Callable[[RedisStore], None]] = []
+        self._link = Link(self)
+        child = weakref.WeakMethod(self._start_afresh)
+        os.register_at_fork(after_in_child=lambda: (method := child()) and method())
+
+    # -- serving -------------------------------------------------------------------------------------
+
+    @property
+    def up(self) -> bool:
+        """Whether the server answers and news reach this process."""
+        return self._link.up
+
+    def start(self) -> None:
+        """Begin to connect, in the background; idempotent."""
+        self._link.start()
+
+    def wait_until_up(self, patience_s: float) -> bool:
+        """Start, and return whether it serves within *patience_s*."""
+        return self._link.wait_until_up(patience_s)
+
+    def close(self) -> None:
+        """Hand on the last counts and stop serving."""
+        if self._link.up:
+            try:
+                self._flush()
+            except Unavailable as error:
+                self._lost(error)
+        if self._pending:
+            self._complain("invalidations still wait for the cache store; its answers run out by age")
+        self._link.close()
+        self._store.close()
+
+    def lookup(self, keys: Sequence[bytes], tags: Sequence[bytes]) -> tuple[list[Found | None], Ticket]:
+        """Return what is there for each key, and the ticket for *tags*, in one round trip as a rule."""
+        if self._link.up:
+            try:
+                return self._lookup(keys, tags)
+            except Unavailable as error:
+                self._lost(error)
+        return [None] * len(keys), {}
+
+    def store(self, items: Sequence[Item], ticket: Ticket) -> list[Found | None]:
+        """Keep *items* for every process; return each as a look-up would give it."""
+        now, created_ms = self._clock(), int(self._wall() * 1000)
+        kept: list[Found | None] = []
+        writes: list[tuple[bytes, bytes, int]] = []
+        for item, name in zip(items, names_of(self._answers, [item.key for item in items]), strict=True):
+            stamped = stamped_with(item.tags, ticket)
+            if stamped is None:
+                kept.append(None)
+                continue
+            due_ms, dead_ms = item.lifetime.draw_ms(self._random)
+            kept.append(Found(item.value, now + due_ms / 1000, now + dead_ms / 1000, stamped))
+            writes.append((name, seal(item.key, item.value, created_ms, due_ms, dead_ms, stamped), dead_ms))
+        if writes and self._link.up:
+            try:
+                if not self._store.set_many(writes):
+                    self.counters.add(SCOPE, refused=1)
+                    self._complain("the cache store takes no writes (out of memory or read-only)")
+            except Unavailable as error:
+                self._lost(error)
+        return kept
+
+    def current(self, stamped: Stamped) -> bool:
+        """Tell whether these tags are known to have these stamps now."""
+        return self._stamps.known.current(stamped)
+
+    def elect(self, keys: Sequence[bytes]) -> list[bool]:
+        """Tell for each due key whether this caller is the one of the fleet to refresh it."""
+        if self._link.up:
+            try:
+                return self.leases.elect(keys, REFRESH_LEASE_MS)
+            except Unavailable as error:
+                self._lost(error)
+        return [False] * len(keys)
+
+    def invalidate(self, tags: Sequence[bytes]) -> bool:
+        """Void every answer with one of *tags*, in every process.
+
+        False: the store is away.  Until it is back nothing is served from here, and then this comes first.
+        """
+        self._void(tags)
+        if self._link.up:
+            try:
+                self._stamps.delete(tags)
+            except Unavailable as error:
+                self._lost(error)
+            else:
+                self.counters.add(SCOPE, invalidations=len(tags))
+                return True
+        if len(self._pending) + len(tags) > _MAX_PENDING:
+            self._complain("too many invalidations wait for the cache store; its answers run out by age")
+        else:
+            self._pending.update(tags)
+        return False
+
+    def discard(self, keys: Sequence[bytes]) -> None:
+        """Drop the answers under *keys*; other processes may serve their copies until those are dead."""
+        if self._link.up:
+            try:
+                self._store.run(("UNLINK", *names_of(self._answers, list(keys))))
+            except Unavailable as error:
+                self._lost(error)
+
+    def opened(self, key: bytes, sealed: bytes) -> Found | None:
+        """Return a *sealed* answer that another process sent, if it is still good."""
+        if self._link.up:
+            try:
+                return self._validated([self._open(key, sealed)], {})[0]
+            except Unavailable as error:
+                self._lost(error)
+        return None
+
+    def _lookup(self, keys: Sequence[bytes], tags: Sequence[bytes]) -> tuple[list[Found | None], Ticket]:
+        stamps, mark = self._stamps, self._stamps.known.mark()
+        ticket = {tag: stamp for tag in tags if (stamp := stamps.known.get(tag)) is not None}
+        asked = [tag for tag in tags if tag not in ticket]
+        names = names_of(self._answers, list(keys)) + stamps.names(asked)
+        answers = self._store.get_many(names) if names else []
+        if asked:
+            ticket |= stamps.take_in(asked, answers[len(keys) :], mark)
+        found = self._validated(
+            [self._open(key, stored) for key, stored in zip(keys, answers, strict=False)], ticket
+        )
+        absent = [tag for tag in asked if tag not in ticket]
+        if absent and None in found:  # something will be computed, and stored with these tags
+            ticket |= stamps.create(absent)
+        return found, ticket
+
+    def _validated(self, opened: list[Found | None], ticket: dict[bytes, bytes]) -> list[Found | None]:
+        """Return *opened* without what was invalidated; brings *ticket* up to date where it asks."""
+        stamps = self._stamps
+        doubtful = stamps.doubtful([one.stamped for one in opened if one is not None], ticket)
+        fresh: Ticket = {}
+        if doubtful:
+            fresh = stamps.fetch(doubtful)
+            ticket.update({tag: stamp for tag, stamp in fresh.items() if tag in ticket})
+        valid = [one if one and stamps.valid(one.stamped, ticket, fresh) else None for one in opened]
+        if doubtful:
+            self.counters.add(SCOPE, void=valid.count(None) - opened.count(None))
+        return valid
+
+    def _open(self, key: bytes, stored: bytes | None) -> Found | None:
+        if stored is None:
+            return None
+        envelope = unseal(key, stored)
+        if envelope is None:
+            self.counters.add(SCOPE, corrupt=1)
+            self._complain("an answer in the cache store was not readable; it is computed again")
+            return None
+        age_ms = self._wall() * 1000 - envelope.created_ms
+        if age_ms >= envelope.dead_ms or age_ms < -CLOCK_SLACK_MS:  # a clock jumped, or theirs is ahead
+            self.counters.add(SCOPE, aged=1)
+            return None
+        made_at = self._clock() - max(0.0, age_ms) / 1000
+        return Found(
+            envelope.value,
+            made_at + envelope.due_ms / 1000,
+            made_at + envelope.dead_ms / 1000,
+            envelope.stamped,
+        )
+
+    def _void(self, tags: Sequence[bytes]) -> None:
+        self._stamps.known.changed(tags)
+        self.on_invalidated(tags)
+
+    # -- the link's listener -------------------------------------------------------------------------
+
+    def connect(self) -> Channel:
+        """Subscribe, see that the server answers in time, and do first what waited for it."""
+        channel = self._store.subscribe(self._stamps.channel)
+        try:
+            self._store.run(("PING",))
+            waiting = tuple(self._pending)
+            if waiting:
+                self._stamps.delete(waiting)
+                self._pending.difference_update(waiting)
+        except Unavailable:
+            channel.close()
+            raise
+        return channel
+
+    def hear(self, payload: bytes) -> None:
+        """Void what another process, or this one, has invalidated."""
+        self.counters.add(SCOPE, news=1)
+        self._void(tags_in(payload))
+
+    def forget(self) -> None:
+        """Void everything this process holds: news may have been missed."""
+        self._stamps.known.forget_all()
+        self.on_invalidated(None)
+
+    def tick(self) -> None:
+        """Renew leases; hand on the counts once a second."""
+        self.leases.renew()
+        if self._clock() - self._ticked >= TICK_S:
+            self._ticked = self._clock()
+            self._flush()
+            for job in self.on_tick:
+                job(self._store)
+
+    def stats(self) -> dict[str, dict[str, int]]:
+        """Return the counts of all processes so far, by scope and name; raise Unavailable."""
+        self._flush()
+        found: dict[str, dict[str, int]] = {}
+        (flat,) = self._store.run(("HGETALL", self._stats))
+        for name, count in zip(flat[::2], flat[1::2], strict=True):
+            scope, _, counted = name.decode().rpartition(".")
+            found.setdefault(scope, {})[counted] = int(count)
+        return found
+
+    def _flush(self) -> None:
+        """Add this process's new counts to everybody's; a failure gives them back."""
+        counts = self.counters.drain()
+        if not counts:
+            return
+        try:
+            self._store.run(
+                *[
+                    ("HINCRBY", self._stats, f"{scope}.{name}", count)
+                    for (scope, name), count in counts.items()
+                ],
+                ("EXPIRE", self._stats, STATS_LIFE_S),
+            )
+        except Unavailable:
+            self.counters.give_back(counts)
+            raise
+
+    # -- trouble -------------------------------------------------------------------------------------
+
+    def _lost(self, error: Unavailable) -> None:
+        if self._link.up:
+            self.counters.add(SCOPE, outages=1)
+        self._link.lost(error)
+
+    def _complain(self, what: str) -> None:
+        """Log *what*, at most once a minute: the counts tell how often."""
+        now = self._clock()
+        if now - self._complained.get(what, -60.0) >= 60.0:
+            self._complained[what] = now
+            logger.warning("%s", what)
+
+    def _start_afresh(self) -> None:
+        """Leave the parent's thread, locks and connections to the parent; the next use connects."""
+        self._link = Link(self)
+        self._stamps = SharedStamps(self._store, self._namespace)
+        self.leases = Leases(self._store, self._namespace)
+        self.counters.start_afresh()

@@ -1,0 +1,188 @@
+"""Both tiers as one cache: what is not in this process is looked for in the store, and then kept here, too.
+
+The local tier serves only while the shared one is up, and an answer enters it only while its tags' stamps
+are known to be the present ones, looked at *after* it was put in: an invalidation that arrives in between
+finds it there, or is noticed.  So nothing is served that was invalidated before the look-up began, as far
+as news of it had reached this process.
+
+Works with either tier alone: without *shared* in one process, with ``local=None`` on the store only.
+"""
+
+import os
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from persona_system.cache.keys import tag_id, tag_ids
+from persona_system.cache.local import LocalCache
+from persona_system.cache.redis_cache import RedisCache
+from persona_system.cache.tiers import Found, Item, OwnTier, SharedTier, Ticket
+
+EVERYTHING = "everything"  # a tag of every answer: invalidating it clears the cache
+_EVERYTHING = tag_id(EVERYTHING)
+_REFRESH_S = 5.0  # how long after an election nobody here stands for the same refresh
+
+
+@dataclass(slots=True)
+class Lookup:
+    """What a look-up found, in the order of its keys.
+
+    *refresh* are the places of answers that are due and that this caller was elected to compute anew; it
+    may serve the old one meanwhile.  *ticket* is what computed answers are to be stored with.
+    """
+
+    values: list[bytes | None]
+    refresh: list[int] = field(default_factory=list)
+    local: int = 0  # hits by tier
+    shared: int = 0
+    ticket: Ticket = field(default_factory=dict)
+
+
+class TwoTierCache:
+    """Packed answers by key; never raises for the store's sake.  Threads may share it; so may forks."""
+
+    def __init__(
+        self,
+        local: LocalCache | None = None,
+        shared: RedisCache | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.local = local
+        self.redis = shared
+        self._tier: SharedTier = OwnTier(clock) if shared is None else shared
+        self._clock = clock
+        if shared is not None:
+            shared.on_invalidated = self._forget
+        afresh = weakref.WeakMethod(self._start_afresh)
+        os.register_at_fork(after_in_child=lambda: (method := afresh()) and method())
+
+    @property
+    def up(self) -> bool:
+        """Whether it serves: not before ``start``, and not while the store is away."""
+        return self._tier.up
+
+    def start(self) -> None:
+        """Begin to serve, in the background; idempotent, also after a fork."""
+        self._tier.start()
+
+    def close(self) -> None:
+        """Stop serving and give connections back."""
+        self._tier.close()
+
+    def get_here(self, key: bytes) -> bytes | None:
+        """Return a fresh answer of this process, without any input or output; None for anything else."""
+        if self.local is None or not self._tier.up:
+            return None
+        entry = self.local.get(key)
+        return None if entry is None or entry.due_at <= self._clock() else entry.value
+
+    def lookup(self, keys: Sequence[bytes], tags: Sequence[bytes] = (), *, keep: bool = True) -> Lookup:
+        """Look for *keys* in both tiers, with one question to the store for all of them.
+
+        *tags* (from ``tag_ids``) are all those that an answer computed after this may carry.  *keep*:
+        whether answers of the store enter the local tier.
+        """
+        found = Lookup([None] * len(keys))
+        if not self._tier.up:
+            return found
+        due: list[int] = []
+        missing = self._look_here(keys, found, due)
+        if missing:
+            self._look_there(keys, missing, (*tags, _EVERYTHING), found, due, keep=keep)
+        if due:
+            self._elect(keys, due, found)
+            if found.refresh and not found.ticket:
+                found.ticket = self._tier.lookup((), (*tags, _EVERYTHING))[1]
+        return found
+
+    def store(self, items: Sequence[Item], ticket: Ticket, *, keep: bool = True) -> None:
+        """Keep computed answers, with the ticket of the look-up that went before.
+
+        One whose tags were invalidated since is void from the start.
+        """
+        tagged = [Item(key, value, (*tags, _EVERYTHING), life) for key, value, tags, life in items]
+        for item, found in zip(tagged, self._tier.store(tagged, ticket), strict=True):
+            if found is not None and keep:
+                self._keep(item.key, found)
+
+    def invalidate(self, *tags: str) -> bool:
+        """Void every answer with one of *tags*, everywhere; False: as soon as the store is back."""
+        ids = tag_ids(tags)
+        if self.redis is None and self.local is not None:
+            self.local.invalidate(ids)
+        return self._tier.invalidate(ids)
+
+    def clear(self) -> bool:
+        """Void everything, everywhere; False: as soon as the store is back."""
+        return self.invalidate(EVERYTHING)
+
+    def discard(self, *keys: bytes) -> None:
+        """Drop single answers from the store and from this process, not from others': for those, use tags."""
+        self._tier.discard(keys)
+        if self.local is not None:
+            for key in keys:
+                self.local.discard(key)
+
+    def _look_here(self, keys: Sequence[bytes], found: Lookup, due: list[int]) -> list[int]:
+        if self.local is None:
+            return list(range(len(keys)))
+        get, values, now, missing = self.local.get, found.values, self._clock(), []
+        for place, key in enumerate(keys):
+            entry = get(key)
+            if entry is None:
+                missing.append(place)
+                continue
+            values[place] = entry.value
+            if entry.due_at <= now:
+                entry.due_at = now + _REFRESH_S  # the other threads here need not stand
+                due.append(place)
+        found.local = len(keys) - len(missing)
+        return missing
+
+    def _look_there(
+        self,
+        keys: Sequence[bytes],
+        missing: list[int],
+        tags: Sequence[bytes],
+        found: Lookup,
+        due: list[int],
+        *,
+        keep: bool,
+    ) -> None:
+        answers, found.ticket = self._tier.lookup([keys[place] for place in missing], tags)
+        now = self._clock()
+        for place, answer in zip(missing, answers, strict=True):
+            if answer is None:
+                continue
+            found.values[place] = answer.value
+            found.shared += 1
+            is_due = answer.due_at <= now
+            if is_due:
+                due.append(place)
+            if keep:
+                self._keep(keys[place], answer._replace(due_at=now + _REFRESH_S) if is_due else answer)
+
+    def _elect(self, keys: Sequence[bytes], due: list[int], found: Lookup) -> None:
+        elected = self._tier.elect([keys[place] for place in due])
+        found.refresh = [place for place, is_elected in zip(due, elected, strict=True) if is_elected]
+
+    def _keep(self, key: bytes, found: Found) -> None:
+        local = self.local
+        if local is None or not self._tier.current(found.stamped):
+            return
+        local.put(key, found.value, found.due_at, found.dead_at, tuple([tag for tag, _ in found.stamped]))
+        if not self._tier.current(found.stamped):
+            local.discard(key)
+
+    def _forget(self, tags: Sequence[bytes] | None) -> None:
+        if self.local is None:
+            return
+        if tags is None:
+            self.local.clear()
+        else:
+            self.local.invalidate(tags)
+
+    def _start_afresh(self) -> None:
+        if self.local is not None:
+            self.local.start_afresh()
