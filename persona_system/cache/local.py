@@ -180,6 +180,11 @@ class LocalCache:
             self._invalidated += dropped
         return dropped
 
+    def start_afresh(self) -> None:
+        """Empty a forked child's copy, whose lock a thread of the parent may have held."""
+        self._lock = threading.Lock()
+        self.clear()
+
     def keys(self) -> list[bytes]:
         """Return the keys of the living entries, in no particular order."""
         now = self._clock()
