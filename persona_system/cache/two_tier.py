@@ -77,23 +77,33 @@ class TwoTierCache:
         entry = self.local.get(key)
         return None if entry is None or entry.due_at <= self._clock() else entry.value
 
-    def lookup(self, keys: Sequence[bytes], tags: Sequence[bytes] = (), *, keep: bool = True) -> Lookup:
+    def lookup(
+        self,
+        keys: Sequence[bytes],
+        tags: Sequence[bytes] | None = (),
+        *,
+        there: bool = True,
+        keep: bool = True,
+    ) -> Lookup:
         """Look for *keys* in both tiers, with one question to the store for all of them.
 
-        *tags* (from ``tag_ids``) are all those that an answer computed after this may carry.  *keep*:
-        whether answers of the store enter the local tier.
+        *tags* (from ``tag_ids``) are all those that an answer computed after this may carry; None: there
+        will be none, and no ticket is needed.  *there*: whether to ask the store for answers.  *keep*:
+        whether its answers enter the local tier.
         """
         found = Lookup([None] * len(keys))
         if not self._tier.up:
             return found
         due: list[int] = []
+        wanted = () if tags is None else (*tags, _EVERYTHING)
         missing = self._look_here(keys, found, due)
-        if missing:
-            self._look_there(keys, missing, (*tags, _EVERYTHING), found, due, keep=keep)
+        if missing and there:
+            self._look_there(keys, missing, wanted, found, due, keep=keep)
         if due:
-            self._elect(keys, due, found)
-            if found.refresh and not found.ticket:
-                found.ticket = self._tier.lookup((), (*tags, _EVERYTHING))[1]
+            elected = self._tier.elect([keys[place] for place in due])
+            found.refresh = [place for place, is_elected in zip(due, elected, strict=True) if is_elected]
+        if wanted and not found.ticket and (missing or found.refresh):
+            found.ticket = self._tier.lookup((), wanted)[1]
         return found
 
     def store(self, items: Sequence[Item], ticket: Ticket, *, keep: bool = True) -> None:
@@ -162,10 +172,6 @@ class TwoTierCache:
                 due.append(place)
             if keep:
                 self._keep(keys[place], answer._replace(due_at=now + _REFRESH_S) if is_due else answer)
-
-    def _elect(self, keys: Sequence[bytes], due: list[int], found: Lookup) -> None:
-        elected = self._tier.elect([keys[place] for place in due])
-        found.refresh = [place for place, is_elected in zip(due, elected, strict=True) if is_elected]
 
     def _keep(self, key: bytes, found: Found) -> None:
         local = self.local

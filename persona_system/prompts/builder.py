@@ -8,10 +8,10 @@ cannot close.
 Source:  facts of the system, section 4.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from persona_system.models import NO_CONTEXT, Context, Language
+from persona_system.models import NO_CONTEXT, Context, Language, Message
 from persona_system.prompts.layout import FENCE_CHARS, Layout
 from persona_system.prompts.template import TemplateFile
 from persona_system.vocabulary import ResonanceKey
@@ -24,8 +24,30 @@ COMPACT_HISTORY = (2, 120)
 _CLOSING = ">" * FENCE_CHARS
 
 
+def used_context(context: Context) -> tuple[object, ...]:
+    """Return the parts of *context* that a prompt depends on: contexts that agree in them share a prompt.
+
+    Whose conversation it is counts wherever anything of it is used, so that no two people share an answer
+    that was made from what one of them said.
+    """
+    if context.mode == "compact":
+        history = context.history[-COMPACT_HISTORY[0] :]
+        if not history and context.summary is None:
+            return ("compact",)
+        return ("compact", context.user_id, context.session_id, context.summary, _turns(history))
+    history = context.history[-NORMAL_HISTORY[0] :]
+    return ("normal", context.user_id, context.session_id, context.preferred_persona, _turns(history))
+
+
+def _turns(history: Sequence[Message]) -> list[tuple[str, str]]:
+    return [(message.role, message.content) for message in history]
+
+
 class PromptBuilder(Protocol):
-    """Builds one persona's prompts.  Pure: the same arguments give the same prompt."""
+    """Builds one persona's prompts.  Pure: the same arguments give the same prompt.
+
+    Of a context it uses what ``used_context`` names and nothing else, since answers are cached by that.
+    """
 
     def template(self, language: Language) -> str:
         """Name the template and its version, e.g. ``lua.ko@1``; a change of wording changes it."""

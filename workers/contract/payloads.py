@@ -24,6 +24,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fals
 
     *id* is made by the client and unique; *key* is a canonical resonance key, or None to derive it from
     the text; *deadline_ms* is in milliseconds since the Unix epoch; *metadata* is handed back untouched.
+    *use_cache*: whether a cached answer will do, and this one may be kept; *refresh*: the answer is to be
+    computed anew for everybody, since the cached one is due.
     """
 
     id: str
@@ -32,16 +34,24 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fals
     context: Context | None = None
     deadline_ms: int | None = None
     metadata: dict[str, Any] | None = None
+    use_cache: bool = True
+    refresh: bool = False
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
-    """One message on a queue.  *sent_ms* is in milliseconds since the Unix epoch."""
+    """One message on a queue.  *sent_ms* is in milliseconds since the Unix epoch.
+
+    *bulk*: a pipeline's work, which the cache treats apart.  *looked_up*: its producer has just asked the
+    shared cache for these jobs, in vain.
+    """
 
     v: int = SCHEMA_VERSION
     id: str
     reply_to: str
     sent_ms: int
     jobs: list[msgspec.Raw]
+    bulk: bool | msgspec.UnsetType = msgspec.UNSET
+    looked_up: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Status(enum.StrEnum):
@@ -64,12 +74,16 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The one end of one job: *result* (packed, of the task's result type) or *problem*."""
+    """The one end of one job: *result* (packed, of the task's result type) or *problem*.
+
+    *cached*: the result was not computed for this job.
+    """
 
     id: str
     status: Status
     result: msgspec.Raw = msgspec.Raw()
     problem: Problem | None = None
+    cached: bool = False
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
