@@ -169,11 +169,13 @@ class FollowUps:
         for (previous, current), count in pairs.most_common(n):
             if len(learnt) + 1 + len(others) + (previous not in others) > n:
                 break
-            learnt.append((previous, current, count))
             if previous not in others:
-                row = self._row(previous)
+                row = self._rows.get(previous)
+                if row is None:  # forgotten since, and with it how often its A was asked
+                    continue
                 others[previous], row.unshared = row.unshared, 0
             others[previous] -= count
+            learnt.append((previous, current, count))
         learnt += [(previous, ANY_OTHER, count) for previous, count in others.items() if count > 0]
         return learnt
 
