@@ -10,7 +10,9 @@ request earns it, each prefetched content costs 1, each used one gives back 1 / 
 
 that is, 1 % extra work where nothing follows anything, and fast growth where the predictions are right.
 Once a full window of them was right often enough, everything confident is prefetched, until a window
-is not.  What is cached already costs nothing to prefetch, so the real extra work is below these figures.
+is not.  On trial only a fixed sample of the people is followed, all of whose requests are seen, so that
+what does not pay costs little time either.  What is cached already costs nothing to prefetch, so the
+real extra work is below these figures.
 
 Units:   budget, floor and precision have no unit and lie in [0, 1]; windows are contents, patience and
          `within` are requests.
@@ -33,6 +35,7 @@ class PrefetchPolicy:
     budget: float = 0.01  # contents prefetched on trial, as a share of the requests
     floor: float = 0.5  # the share of prefetched contents that must be used
     window: int = 64  # settled contents judged at a time; also the most that can be saved up on trial
+    one_in: int = 4  # on trial, people followed: one in so many; a power of two
     within: int = 4  # used means: among this many next requests of the same person,
     patience: int = 8_192  # and before this many requests of everyone
     slots: int = 16_384  # people whose last request is remembered
@@ -43,6 +46,8 @@ class PrefetchPolicy:
             raise ValueError("budget and floor must lie in 0..1, floor above 0")
         if min(self.window, self.within, self.patience, self.waiting) < 1 or self.slots < 2:
             raise ValueError("window, within, patience and waiting must be at least 1, slots at least 2")
+        if self.one_in < 1 or self.one_in & (self.one_in - 1):
+            raise ValueError("one_in must be a power of two")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,8 @@ class Prefetcher:
 
     A *slot* is who asks (a hash of the user or session), a *content* is what (a hash of all that the
     answer depends on).  Neither is kept in the clear, and memory is bounded by the two policies.
+    The sample on trial is taken by the slot's last byte, so it is the same in every process.  An empty
+    slot is nobody in particular, and is not followed.
 
     Thread-safe: every public method holds one lock; ``asked_all`` takes it once for a batch.
     """
@@ -90,6 +97,7 @@ class Prefetcher:
         self._observed = self._prefetched = self._settled = self._used = 0
         self._window_settled = self._window_used = 0
         self._active = False
+        self._mask = self.policy.one_in - 1  # of a slot's last byte: 0 for people who are followed
         self._allowance = 0.0
         self._earned_until = 0  # the request up to which the allowance was earned
 
@@ -135,6 +143,8 @@ class Prefetcher:
         waiting = self._waiting.get(slot)
         if waiting is not None:
             self._settle(slot, waiting, content)
+        elif not slot or slot[-1] & self._mask:
+            return ()
         previous = self._last.swap(slot, content)
         if previous is not None and previous != content:  # the same again says nothing about what is next
             self._follow_ups.observe(previous, content)
@@ -216,3 +226,4 @@ class Prefetcher:
             if self._active and not paid:
                 self._allowance, self._earned_until = 0.0, self._observed
             self._active = paid
+            self._mask = 0 if paid else self.policy.one_in - 1

@@ -47,7 +47,7 @@ def knowing(policy: PrefetchPolicy | None = None) -> Prefetcher:
     follow_ups = FollowUps()
     follow_ups.merge([(b"else%12d" % number, b"next%12d" % number, 1) for number in range(500)])
     follow_ups.merge([(A, B, 20)])
-    return Prefetcher(follow_ups, policy)
+    return Prefetcher(follow_ups, policy if policy is not None else PrefetchPolicy(one_in=1))
 
 
 def idle(prefetcher: Prefetcher, requests: int) -> None:
@@ -85,7 +85,7 @@ def test_even_a_predictor_that_is_always_confident_stays_within_the_budget() -> 
 
 
 def test_the_follow_up_is_prefetched_and_counts_as_used_when_it_is_asked() -> None:
-    prefetcher = knowing(PrefetchPolicy(budget=1.0))
+    prefetcher = knowing(PrefetchPolicy(one_in=1, budget=1.0))
     assert prefetcher.asked(USER, A) == (B,)
     assert prefetcher.asked(USER, A) == ()  # it is waiting already
 
@@ -97,7 +97,7 @@ def test_the_follow_up_is_prefetched_and_counts_as_used_when_it_is_asked() -> No
 
 
 def test_it_is_wasted_when_the_person_asks_other_things() -> None:
-    prefetcher = knowing(PrefetchPolicy(budget=1.0, within=2))
+    prefetcher = knowing(PrefetchPolicy(one_in=1, budget=1.0, within=2))
     prefetcher.asked(USER, A)
     prefetcher.asked(b"someone else 16b", B)  # of no use to this person
     prefetcher.asked(USER, C)
@@ -110,7 +110,7 @@ def test_it_is_wasted_when_the_person_asks_other_things() -> None:
 
 
 def test_it_is_wasted_when_the_person_never_comes_back() -> None:
-    prefetcher = knowing(PrefetchPolicy(budget=1.0, patience=2_000))
+    prefetcher = knowing(PrefetchPolicy(one_in=1, budget=1.0, patience=2_000))
     prefetcher.asked(USER, A)
     idle(prefetcher, 1_900)
     assert prefetcher.stats().wasted == 0
@@ -120,7 +120,7 @@ def test_it_is_wasted_when_the_person_never_comes_back() -> None:
 
 
 def test_people_who_wait_are_bounded_and_the_oldest_are_given_up() -> None:
-    prefetcher = knowing(PrefetchPolicy(budget=1.0, waiting=16))
+    prefetcher = knowing(PrefetchPolicy(one_in=1, budget=1.0, waiting=16))
     for number in range(40):
         prefetcher.asked(b"user%12d" % number, A)
 
@@ -152,7 +152,7 @@ def follow(prefetcher: Prefetcher, people: int, *, obey: bool, first: int = 0) -
 
 
 def test_it_grows_while_it_pays_switches_off_when_not_and_comes_back() -> None:
-    prefetcher = knowing(PrefetchPolicy(budget=0.02, window=32))
+    prefetcher = knowing(PrefetchPolicy(one_in=1, budget=0.02, window=32))
     assert follow(prefetcher, 1_000, obey=True) > 900
     assert prefetcher.stats().active
 
@@ -179,7 +179,7 @@ def test_the_books_balance_and_a_trial_never_overdraws(
 ) -> None:
     """On trial: prefetched - used <= budget x requests + used x (1 / floor - 1)."""
     reckless = FollowUpPolicy(confidence=0.01, support=1, lift=0.0)
-    policy = PrefetchPolicy(budget=budget, floor=floor, window=10_000, slots=4, waiting=3, within=2)
+    policy = PrefetchPolicy(budget=budget, floor=floor, window=10_000, one_in=1, slots=4, waiting=3, within=2)
     prefetcher = Prefetcher(FollowUps(reckless), policy)
     handed_out = 0
     for slot, content in requests:
@@ -194,7 +194,10 @@ def test_the_books_balance_and_a_trial_never_overdraws(
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 8)), max_size=100), st.integers(1, 7))
 def test_a_batch_is_its_requests_in_order(requests: list[tuple[int, int]], size: int) -> None:
-    reckless, policy = FollowUpPolicy(confidence=0.01, support=1, lift=0.0), PrefetchPolicy(budget=1.0)
+    reckless, policy = (
+        FollowUpPolicy(confidence=0.01, support=1, lift=0.0),
+        PrefetchPolicy(one_in=1, budget=1.0),
+    )
     one, many = Prefetcher(FollowUps(reckless), policy), Prefetcher(FollowUps(reckless), policy)
     pairs = [(bytes([slot]), bytes([content])) for slot, content in requests]
     for start in range(0, len(pairs), size):
@@ -203,6 +206,23 @@ def test_a_batch_is_its_requests_in_order(requests: list[tuple[int, int]], size:
         assert many.asked_all(batch) == list(dict.fromkeys(expected))
 
     assert one.stats() == many.stats()
+
+
+def test_on_trial_one_in_so_many_people_is_followed_and_afterwards_everyone() -> None:
+    prefetcher = knowing(PrefetchPolicy(one_in=4, budget=1.0, window=16))
+    people = [bytes([number]) * 16 for number in range(64)]
+    assert [slot for slot in people if prefetcher.asked(slot, A)] == people[::4]
+
+    for slot in people:
+        prefetcher.asked(slot, B)
+    assert prefetcher.stats().active
+    assert [slot for slot in people if prefetcher.asked(slot, A)] == people
+
+
+def test_nobody_in_particular_is_not_followed() -> None:
+    prefetcher = knowing(PrefetchPolicy(one_in=1, budget=1.0))
+    assert prefetcher.asked(b"", A) == ()
+    assert prefetcher.stats().observed == 1
 
 
 def test_processes_share_what_they_learnt() -> None:
@@ -228,7 +248,16 @@ def test_threads_may_share_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"budget": 1.1}, {"budget": -0.1}, {"floor": 0.0}, {"window": 0}, {"within": 0}, {"slots": 1}]
+    "values",
+    [
+        {"budget": 1.1},
+        {"budget": -0.1},
+        {"floor": 0.0},
+        {"one_in": 3},
+        {"window": 0},
+        {"within": 0},
+        {"slots": 1},
+    ],
 )
 def test_a_policy_that_cannot_work_is_refused(values: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="must"):
