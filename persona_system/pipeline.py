@@ -23,6 +23,9 @@ from persona_system.text import MAX_TEXT_CHARS, check_text
 from persona_system.vocabulary import ResonanceKey
 
 
+ANSWERS = 1  # raise it when code answers otherwise with the same catalogue and analyser: caches go by it
+
+
 class PersonaPipeline:
     """Answers messages with a catalogue and an analyser; holds no other state, so threads may share it.
 
@@ -38,6 +41,7 @@ class PersonaPipeline:
     ) -> None:
         self.catalogue = catalogue
         self.analyser = analyser
+        self.version = f"{ANSWERS}/{catalogue.version}/{analyser.version}"
         self._timer = timer
         self._max_text_chars = max_text_chars
         self._resolve = catalogue.router.resolve

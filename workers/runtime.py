@@ -7,7 +7,7 @@ builds per process id; threads of one process share one runtime.
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import redis
@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from persona_system.pipeline import PersonaPipeline
+from workers.answers import Answers, NullAnswers
 from workers.contract import names
 from workers.errors import Unanswerable, Unavailable
 from workers.observability.bugs import ReportBug, log_bug
@@ -46,9 +47,11 @@ class Runtime:
     dead_letters: DeadLetters
     now_ms: Callable[[], float]
     report_bug: ReportBug = log_bug
+    answers: Answers = field(default_factory=NullAnswers)
 
     def close(self) -> None:
         """Close what holds connections."""
+        self.answers.close()
         self.replies.close()
 
 

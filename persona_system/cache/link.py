@@ -47,6 +47,9 @@ class Listener(Protocol):
     def forget(self) -> None:
         """Drop what depends on news: some may have been missed.  Also called from the thread that lost it."""
 
+    def arrived(self) -> None:
+        """Do what waited for the link to come up; raise Unavailable."""
+
     def tick(self) -> None:
         """Do what is due about every tenth of a second while the link is up; raise Unavailable."""
 
@@ -122,6 +125,7 @@ class Link:
             self.up = True
             self._changed.notify_all()
         try:
+            self._listener.arrived()
             self._listen(channel)
         except Unavailable as error:
             self.lost(error)

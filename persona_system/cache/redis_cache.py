@@ -45,8 +45,10 @@ _MAX_PENDING = 100_000  # invalidations that wait for the store to come back
 class RedisCache:
     """Answers shared through the server at *url*, which the cache bears for *timeout_s* at most.
 
-    *on_invalidated* is told which tags other processes invalidated, and None when news may have been
-    missed; it is called from the link's thread, or from the one that lost the link.
+    Others may take part: *on_news* is told which tags were invalidated, here or elsewhere, and None when
+    news may have been missed; *on_up* is called when the store is there (again), *on_tick* every second.
+    They run in the link's thread, news also in one that invalidates or loses the link; they must be quick,
+    and may raise Unavailable.
     """
 
     def __init__(
@@ -58,7 +60,7 @@ class RedisCache:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.counters = Counters()
-        self._namespace = namespace
+        self.namespace = namespace
         self._store = RedisStore(url, timeout_s)
         self._clock, self._wall, self._random = clock, wall, random.random
         self._answers, self._stats = f"{namespace}e:".encode(), f"{namespace}stats"
@@ -67,8 +69,9 @@ class RedisCache:
         self._complained: dict[str, float] = {}
         self._ticked = 0.0
         self.leases = Leases(self._store, namespace)
-        self.on_invalidated: Callable[[Sequence[bytes] | None], object] = lambda _: None
-        self.on_tick: list[Callable[[RedisStore], None]] = []
+        self.on_news: list[Callable[[Sequence[bytes] | None], object]] = []
+        self.on_up: list[Callable[[RedisStore], object]] = []
+        self.on_tick: list[Callable[[RedisStore], object]] = []
         self._link = Link(self)
         child = weakref.WeakMethod(self._start_afresh)
         os.register_at_fork(after_in_child=lambda: (method := child()) and method())
@@ -172,6 +175,17 @@ class RedisCache:
             except Unavailable as error:
                 self._lost(error)
 
+    def ask(self, question: Callable[[RedisStore], object]) -> bool:
+        """Let *question* use the store; tell whether the store was there to the end."""
+        if self._link.up:
+            try:
+                question(self._store)
+            except Unavailable as error:
+                self._lost(error)
+            else:
+                return True
+        return False
+
     def opened(self, key: bytes, sealed: bytes) -> Found | None:
         """Return a *sealed* answer that another process sent, if it is still good."""
         if self._link.up:
@@ -232,7 +246,11 @@ class RedisCache:
 
     def _void(self, tags: Sequence[bytes]) -> None:
         self._stamps.known.changed(tags)
-        self.on_invalidated(tags)
+        self._tell(tags)
+
+    def _tell(self, tags: Sequence[bytes] | None) -> None:
+        for hear in self.on_news:
+            hear(tags)
 
     # -- the link's listener -------------------------------------------------------------------------
 
@@ -258,7 +276,12 @@ class RedisCache:
     def forget(self) -> None:
         """Void everything this process holds: news may have been missed."""
         self._stamps.known.forget_all()
-        self.on_invalidated(None)
+        self._tell(None)
+
+    def arrived(self) -> None:
+        """Do what waited for the store to be there."""
+        for job in self.on_up:
+            job(self._store)
 
     def tick(self) -> None:
         """Renew leases; hand on the counts once a second."""
@@ -313,6 +336,6 @@ class RedisCache:
     def _start_afresh(self) -> None:
         """Leave the parent's thread, locks and connections to the parent; the next use connects."""
         self._link = Link(self)
-        self._stamps = SharedStamps(self._store, self._namespace)
-        self.leases = Leases(self._store, self._namespace)
+        self._stamps = SharedStamps(self._store, self.namespace)
+        self.leases = Leases(self._store, self.namespace)
         self.counters.start_afresh()

@@ -53,7 +53,7 @@ class TwoTierCache:
         self._tier: SharedTier = OwnTier(clock) if shared is None else shared
         self._clock = clock
         if shared is not None:
-            shared.on_invalidated = self._forget
+            shared.on_news.append(self._forget)
         afresh = weakref.WeakMethod(self._start_afresh)
         os.register_at_fork(after_in_child=lambda: (method := afresh()) and method())
 

@@ -1,46 +1,53 @@
 """Answer one batch: every job gets exactly one outcome, and a bad job never fails its neighbours.
 
-The steps of every batch task: decode the batch, decode and answer each job, send one reply.  What a
-job *means* is a function from job to result, handed in by the task.
+The steps of every batch task: open the batch, unpack its jobs, look them up in the cache, compute what is
+not there, send one reply, keep what was computed.  What a job *means* is a ``Kind``, given by the task.
 """
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
+from persona_system.cache.answers import BULK, CachePolicy
 from persona_system.errors import InvalidInput
-from workers.contract.payloads import SCHEMA_VERSION, Batch, Job, Outcome, Problem, Reply, Status
-from workers.contract.wire import Unreadable, compress, decompress
+from workers.answers import Plan, RequestId
+from workers.contract.payloads import Job, Outcome, Problem, Reply, Status, with_metadata
+from workers.contract.wire import compress
 from workers.errors import Unanswerable
 from workers.observability.bugs import ReportBug
 from workers.runtime import Runtime
+from workers.tasks.opening import open_batch, refuse
 
 logger = logging.getLogger(__name__)
+
+_ASKED_JUST_NOW_MS = 100.0  # since the producer looked; beyond it another worker may have the answer
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_job = msgspec.msgpack.Decoder(Job).decode
 
 
 class _JobId(msgspec.Struct):
     id: str = ""
 
 
-class _Envelope(msgspec.Struct):
-    """The part of a batch that every schema version keeps, to refuse a version politely."""
-
-    v: int
-    id: str = ""
-    reply_to: str = ""
-    jobs: list[_JobId] = []
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode_batch = msgspec.msgpack.Decoder(Batch).decode
-_decode_job = msgspec.msgpack.Decoder(Job).decode
 _decode_id = msgspec.msgpack.Decoder(_JobId).decode
-_decode_envelope = msgspec.msgpack.Decoder(_Envelope).decode
 
 
-def answer_batch(payload: bytes, runtime: Runtime, answer: Callable[[Job], object]) -> None:
-    """Answer the packed batch *payload*, job by job with *answer*, and send its one reply.
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a task's jobs are: how one is answered and by whom, and what its answer depends on."""
+
+    policy: CachePolicy
+    request_id: RequestId
+    answer: Callable[[Job], Any]
+    persona_of: Callable[[Any], str]
+
+
+def answer_batch(payload: bytes, runtime: Runtime, kind: Kind) -> None:
+    """Answer the packed batch *payload*, job by job as *kind* says, and send its one reply.
 
     A message of an unknown schema version, or one that is no batch at all, is kept with the dead
     letters as it came.  Raises Unavailable when the reply or the dead letter cannot be stored: then
@@ -48,94 +55,68 @@ def answer_batch(payload: bytes, runtime: Runtime, answer: Callable[[Job], objec
     """
     taken_up_ms = runtime.now_ms()
     try:
-        batch = _open(payload)
+        batch = open_batch(payload)
     except Unanswerable as error:
-        _refuse(payload, runtime, error)
+        refuse(payload, runtime, error)
         return
+    queued_ms = max(0.0, taken_up_ms - batch.sent_ms)
+    jobs = [_unpack(packed, taken_up_ms) for packed in batch.jobs]
+    plan = runtime.answers.begin(
+        BULK if batch.bulk is True and kind.policy.endpoint == "process" else kind.policy,
+        kind.request_id,
+        [job if isinstance(job, Job) else None for job in jobs],
+        ask_store=batch.looked_up is not True or queued_ms > _ASKED_JUST_NOW_MS,
+    )
     report_bug = runtime.report_bug
-    outcomes = [_answer_job(packed, taken_up_ms, answer, report_bug) for packed in batch.jobs]
+    outcomes = [
+        _answer(job, place, plan, kind, report_bug) if isinstance(job, Job) else job
+        for place, job in enumerate(jobs)
+    ]
     reply = Reply(
         batch_id=batch.id,
-        queued_ms=max(0.0, taken_up_ms - batch.sent_ms),
+        queued_ms=queued_ms,
         worked_ms=runtime.now_ms() - taken_up_ms,
         outcomes=outcomes,
     )
     runtime.replies.send(batch.reply_to, compress(_encode(reply)))
+    runtime.answers.finish(plan)
 
 
-def _open(payload: bytes) -> Batch:
-    try:
-        payload = decompress(payload)
-    except Unreadable as error:
-        fix = "send it as the contract's wire module does"
-        raise Unanswerable("UNREADABLE", "batch", str(error), fix) from None
-    try:
-        batch = _decode_batch(payload)
-    except msgspec.MsgspecError as error:
-        _check_version(payload)  # a newer version may well have another shape
-        fix = "send the batch that the contract names"
-        raise Unanswerable("MALFORMED_BATCH", "batch", str(error), fix) from None
-    if batch.v != SCHEMA_VERSION:
-        raise _unknown_version(batch.v)
-    return batch
-
-
-def _check_version(payload: bytes) -> None:
-    try:
-        envelope = _decode_envelope(payload)
-    except msgspec.MsgspecError:
-        return
-    if envelope.v != SCHEMA_VERSION:
-        raise _unknown_version(envelope.v)
-
-
-def _unknown_version(version: int) -> Unanswerable:
-    return Unanswerable(
-        "UNKNOWN_SCHEMA_VERSION",
-        "schema_version",
-        f"schema version {version} is not known here",
-        f"send version {SCHEMA_VERSION}, or update the workers first",
-    )
-
-
-def _refuse(payload: bytes, runtime: Runtime, error: Unanswerable) -> None:
-    runtime.dead_letters.keep(payload, error)
-    logger.error("message kept as a dead letter: %s", error)
-    try:
-        envelope = _decode_envelope(decompress(payload))
-    except (msgspec.MsgspecError, Unreadable):
-        return  # nobody to tell
-    if envelope.reply_to:
-        problem = Problem(error.code, error.problem, error.field, error.fix)
-        outcomes = [Outcome(job.id, Status.DEAD, problem=problem) for job in envelope.jobs]
-        reply = Reply(batch_id=envelope.id, queued_ms=0.0, worked_ms=0.0, outcomes=outcomes)
-        runtime.replies.send(envelope.reply_to, _encode(reply))
-
-
-def _answer_job(
-    packed: msgspec.Raw, now_ms: float, answer: Callable[[Job], object], report_bug: ReportBug
-) -> Outcome:
-    job_id = ""
+def _unpack(packed: msgspec.Raw, now_ms: float) -> Job | Outcome:
+    """Return the job, or how it has ended already."""
     try:
         job = _decode_job(packed)
-        job_id = job.id
-        if job.deadline_ms is not None and now_ms > job.deadline_ms:
-            return Outcome(job_id, Status.EXPIRED)
-        return Outcome(job_id, Status.OK, msgspec.Raw(_encode(answer(job))))
-    except InvalidInput as error:
-        problem = Problem(error.code, error.problem, error.field, error.fix)
     except (msgspec.MsgspecError, RecursionError) as error:
-        job_id = _id_of(packed)
         message, _, path = str(error).partition(" - at ")
         problem = Problem(
             "INVALID_INPUT", message, path.strip("`$.") or "job", "send what the contract names"
         )
-    except Exception as error:  # noqa: BLE001 - a bug in one answer must not take its neighbours with it
-        report_bug("answering a job", error)
-        return Outcome(
-            job_id, Status.FAILED, problem=Problem("INTERNAL", f"an internal error ({type(error).__name__})")
-        )
-    return Outcome(job_id, Status.REJECTED, problem=problem)
+        return Outcome(_id_of(packed), Status.REJECTED, problem=problem)
+    if job.deadline_ms is not None and now_ms > job.deadline_ms:
+        return Outcome(job.id, Status.EXPIRED)
+    return job
+
+
+def _answer(job: Job, place: int, plan: Plan, kind: Kind, report_bug: ReportBug) -> Outcome:
+    value = plan.ready(place)
+    cached = value is not None
+    if value is None:
+        try:
+            result = kind.answer(job)
+            value = _encode(result)
+            plan.computed(place, value, kind.persona_of(result))
+        except InvalidInput as error:
+            problem = Problem(error.code, error.problem, error.field, error.fix)
+            return Outcome(job.id, Status.REJECTED, problem=problem)
+        except Exception as error:  # noqa: BLE001 - a bug in one answer must not take its neighbours with it
+            report_bug("answering a job", error)
+            value, cached = plan.old(place), True
+            if value is None:
+                problem = Problem("INTERNAL", f"an internal error ({type(error).__name__})")
+                return Outcome(job.id, Status.FAILED, problem=problem)
+    if job.metadata is not None:
+        value = with_metadata(value, job.metadata)
+    return Outcome(job.id, Status.OK, msgspec.Raw(value), cached=cached)
 
 
 def _id_of(packed: msgspec.Raw) -> str:

@@ -1,0 +1,189 @@
+"""The worker's side of the answer cache: look a batch up at once, and keep at once what it computed.
+
+A batch's jobs end here in one of four ways, which the counts of its endpoint tell apart: answered from this
+process (``worker_local``), from the store (``worker_shared``), ``computed`` after a look-up, or
+``bypassed``, computed without one.  ``refreshed`` counts those computed though an answer was there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from zlib import crc32
+
+from persona_system.cache.answers import CachePolicy, endpoint_tag, owner_tag, persona_tag
+from persona_system.cache.counters import Counters
+from persona_system.cache.gate import Gate
+from persona_system.cache.keys import tag_id, version_id
+from persona_system.cache.popularity import Popularity
+from persona_system.cache.tiers import Item, Ticket
+from persona_system.cache.two_tier import TwoTierCache
+from persona_system.models import Context
+from workers.contract.payloads import Job
+
+RequestId = Callable[[str, str | None, Context | None], bytes]
+
+
+@dataclass(slots=True)
+class Plan:
+    """What a batch found in the cache and adds to it; every list is in the order of the jobs."""
+
+    policy: CachePolicy
+    keys: list[bytes | None]  # None: the cache has no part in this job
+    values: list[bytes | None]  # an answer that may be served
+    anew: frozenset[int] = frozenset()  # places of answers to compute although there is one
+    ticket: Ticket = field(default_factory=dict)
+    owners: Mapping[int, bytes] = field(default_factory=dict)  # place -> tag of whose context is used
+    items: dict[bytes, Item] = field(default_factory=dict)  # computed for this batch, by key
+
+    def ready(self, place: int) -> bytes | None:
+        """Return the packed answer of the job at *place*; None: compute it."""
+        value = self.values[place]
+        if value is not None and place not in self.anew:
+            return value
+        key = self.keys[place]
+        item = None if key is None else self.items.get(key)  # asked twice in one batch
+        return None if item is None else item.value
+
+    def old(self, place: int) -> bytes | None:
+        """Return the answer that was to be replaced, for when that fails."""
+        return self.values[place]
+
+    def computed(self, place: int, value: bytes, persona: str) -> None:
+        """Take note of a computed answer."""
+        key = self.keys[place]
+        if key is None:
+            return
+        owner = self.owners.get(place)
+        tags = (endpoint_tag(self.policy.endpoint), persona_tag(persona))
+        self.items[key] = Item(key, value, tags if owner is None else (*tags, owner), self.policy.lifetime)
+
+
+class Answers(Protocol):
+    """Where a batch task finds and leaves answers."""
+
+    def begin(
+        self, policy: CachePolicy, request_id: RequestId, jobs: Sequence[Job | None], *, ask_store: bool
+    ) -> Plan:
+        """Look *jobs* up; None stands for one that is not to be answered."""
+
+    def finish(self, plan: Plan) -> None:
+        """Keep what the batch computed."""
+
+    def close(self) -> None:
+        """Give connections back."""
+
+
+class NullAnswers:
+    """No cache: everything is computed."""
+
+    def begin(
+        self,
+        policy: CachePolicy,
+        request_id: RequestId,  # noqa: ARG002 - the protocol's signature
+        jobs: Sequence[Job | None],
+        *,
+        ask_store: bool,  # noqa: ARG002 - likewise
+    ) -> Plan:
+        """Find nothing."""
+        nothing: list[bytes | None] = [None] * len(jobs)
+        return Plan(policy, nothing, nothing)
+
+    def finish(self, plan: Plan) -> None:
+        """Keep nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+class CachedAnswers:
+    """Answers of one *version* of the pipeline, whose *personas* may answer."""
+
+    def __init__(
+        self,
+        cache: TwoTierCache,
+        counters: Counters,
+        popularity: Popularity,
+        version: str,
+        personas: Sequence[str],
+    ) -> None:
+        self.cache = cache
+        self._counters, self._popularity = counters, popularity
+        self._version = version_id(version)
+        self._personas = tuple([persona_tag(name) for name in personas])
+        self._gates: dict[str, Gate] = {}
+
+    def begin(
+        self, policy: CachePolicy, request_id: RequestId, jobs: Sequence[Job | None], *, ask_store: bool
+    ) -> Plan:
+        """Look *jobs* up with one question to the store, or none when the producer has just asked it."""
+        nothing: list[bytes | None] = [None] * len(jobs)
+        plan = Plan(policy, nothing, list(nothing))
+        if not self.cache.up:
+            return plan
+        places = self._admitted(policy.endpoint, jobs)
+        if not places:
+            return plan
+        requests, owners, anew = [], {}, set()
+        plan.keys = list(nothing)
+        for place in places:
+            job = jobs[place]
+            assert job is not None  # noqa: S101 - places are of jobs
+            request = request_id(job.text, job.key, job.context)
+            requests.append(request)
+            plan.keys[place] = self._version + request
+            if job.context is not None and (owner := owner_tag(job.context)) is not None:
+                owners[place] = tag_id(owner)
+            if job.refresh:
+                anew.add(place)
+        self._popularity.add(requests)
+        plan.owners = owners
+        self._look_up(plan, places, anew, ask_store=ask_store)
+        return plan
+
+    def finish(self, plan: Plan) -> None:
+        """Store what the batch computed, with one write."""
+        if plan.items:
+            self.cache.store(list(plan.items.values()), plan.ticket, keep=plan.policy.keep_computed)
+
+    def close(self) -> None:
+        """Give connections back."""
+        self.cache.close()
+
+    def _admitted(self, endpoint: str, jobs: Sequence[Job | None]) -> list[int]:
+        """Return the places of the jobs that the cache is asked about, and count the others."""
+        gate = self._gate(endpoint)
+        places = [place for place, job in enumerate(jobs) if job is not None and job.use_cache]
+        if not gate.open:
+            places = [place for place in places if gate.sampled(fingerprint(jobs[place]))]
+        wanted = len(jobs) - jobs.count(None)
+        if wanted > len(places):
+            self._counters.add(endpoint, bypassed=wanted - len(places))
+        return places
+
+    def _look_up(self, plan: Plan, places: Sequence[int], anew: set[int], *, ask_store: bool) -> None:
+        tags = (endpoint_tag(plan.policy.endpoint), *self._personas, *dict.fromkeys(plan.owners.values()))
+        keys = [key for place in places if (key := plan.keys[place]) is not None]
+        found = self.cache.lookup(keys, tags, there=ask_store)
+        for place, value in zip(places, found.values, strict=True):
+            plan.values[place] = value
+        plan.ticket = found.ticket
+        plan.anew = frozenset(anew.union(places[index] for index in found.refresh))
+        hits = found.local + found.shared
+        self._counters.add(
+            plan.policy.endpoint,
+            worker_local=found.local,
+            worker_shared=found.shared,
+            computed=len(keys) - hits,
+            refreshed=len(plan.anew),
+        )
+        if ask_store:  # else the producer had the hits, and what is left says nothing
+            self._gate(plan.policy.endpoint).note(len(keys), hits)
+
+    def _gate(self, endpoint: str) -> Gate:
+        gate = self._gates.get(endpoint)
+        return self._gates.setdefault(endpoint, Gate()) if gate is None else gate
+
+
+def fingerprint(job: Job | None) -> int:
+    """Return a cheap hash of what a job asks: the same in every process."""
+    return 0 if job is None else crc32(job.text.encode())

@@ -1,0 +1,81 @@
+"""Open a message, or refuse it politely: kept as it came, and its producer told."""
+
+import logging
+
+import msgspec
+
+from workers.contract.payloads import SCHEMA_VERSION, Batch, Outcome, Problem, Reply, Status
+from workers.contract.wire import Unreadable, decompress
+from workers.errors import Unanswerable
+from workers.runtime import Runtime
+
+logger = logging.getLogger(__name__)
+
+
+class _JobId(msgspec.Struct):
+    id: str = ""
+
+
+class _Envelope(msgspec.Struct):
+    """The part of a batch that every schema version keeps, to refuse a version politely."""
+
+    v: int
+    id: str = ""
+    reply_to: str = ""
+    jobs: list[_JobId] = []
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_batch = msgspec.msgpack.Decoder(Batch).decode
+_decode_envelope = msgspec.msgpack.Decoder(_Envelope).decode
+
+
+def open_batch(payload: bytes) -> Batch:
+    """Return the batch; raise Unanswerable for anything that is none of this version."""
+    try:
+        payload = decompress(payload)
+    except Unreadable as error:
+        fix = "send it as the contract's wire module does"
+        raise Unanswerable("UNREADABLE", "batch", str(error), fix) from None
+    try:
+        batch = _decode_batch(payload)
+    except msgspec.MsgspecError as error:
+        _check_version(payload)  # a newer version may well have another shape
+        fix = "send the batch that the contract names"
+        raise Unanswerable("MALFORMED_BATCH", "batch", str(error), fix) from None
+    if batch.v != SCHEMA_VERSION:
+        raise _unknown_version(batch.v)
+    return batch
+
+
+def _check_version(payload: bytes) -> None:
+    try:
+        envelope = _decode_envelope(payload)
+    except msgspec.MsgspecError:
+        return
+    if envelope.v != SCHEMA_VERSION:
+        raise _unknown_version(envelope.v)
+
+
+def _unknown_version(version: int) -> Unanswerable:
+    return Unanswerable(
+        "UNKNOWN_SCHEMA_VERSION",
+        "schema_version",
+        f"schema version {version} is not known here",
+        f"send version {SCHEMA_VERSION}, or update the workers first",
+    )
+
+
+def refuse(payload: bytes, runtime: Runtime, error: Unanswerable) -> None:
+    """Keep the message as a dead letter and tell its producer, if it names one; raise Unavailable."""
+    runtime.dead_letters.keep(payload, error)
+    logger.error("message kept as a dead letter: %s", error)
+    try:
+        envelope = _decode_envelope(decompress(payload))
+    except (msgspec.MsgspecError, Unreadable):
+        return  # nobody to tell
+    if envelope.reply_to:
+        problem = Problem(error.code, error.problem, error.field, error.fix)
+        outcomes = [Outcome(job.id, Status.DEAD, problem=problem) for job in envelope.jobs]
+        reply = Reply(batch_id=envelope.id, queued_ms=0.0, worked_ms=0.0, outcomes=outcomes)
+        runtime.replies.send(envelope.reply_to, _encode(reply))
