@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,11 +11,14 @@ from producers.errors import Unavailable
 from workers.contract.addresses import NoReplyStore, reply_url_of
 from workers.contract.wire import MAX_MESSAGE_BYTES, MAX_MESSAGE_JOBS
 
+_NO_STACK = (OSError, ValueError)  # no note, or none that can be read
+
 
 class ClientSettings(BaseSettings):
     """How a client reaches the fleet, how it gathers jobs into batches, and when it refuses work.
 
-    Without ``broker_url`` the client looks for a stack that runs on this machine in ``state_dir``.
+    Without ``broker_url`` the client looks for a stack that runs on this machine in ``state_dir``.  The
+    cache is that stack's, or the one that ``cache_url`` names; an empty ``cache_url`` means no cache.
     URLs may hold a password, hence the secret type: it prints masked.
     """
 
@@ -44,6 +48,18 @@ class ClientSettings(BaseSettings):
     max_queue_batches: int = Field(default=2_000, ge=1, description="messages waiting on a queue")
     max_queue_age_s: float = Field(default=10.0, gt=0, description="age of the oldest unanswered batch")
 
+    cache_url: SecretStr | None = Field(
+        default=None,
+        description="Redis/Valkey for cached answers; by default the local stack's; empty: no cache",
+    )
+    cache_timeout_ms: float = Field(
+        default=50.0,
+        gt=0,
+        description="patience with the cache server; beyond it, the cache is off until the server is back",
+    )
+    cache_entries: int = Field(default=1_500, ge=0, description="answers kept in the process itself; 0: none")
+    cache_mb: float = Field(default=4.0, gt=0, description="memory for the answers kept in the process")
+
     def urls(self) -> tuple[str, str]:
         """Return (broker URL, reply URL); raise Unavailable when nothing says where the fleet is."""
         if self.broker_url is not None:
@@ -57,12 +73,34 @@ class ClientSettings(BaseSettings):
         except NoReplyStore as error:
             raise Unavailable("the reply store", str(error)) from None
 
+    def cache_address(self) -> str | None:
+        """Return the redis-py URL of the cache server; None: there is no cache.
+
+        A fleet on an external broker has the cache that it is told: any other one, such as a server of
+        this machine's stack, would not hear of what is invalidated elsewhere.
+        """
+        if self.cache_url is not None:
+            return self.cache_url.get_secret_value() or None
+        if self.broker_url is not None:
+            return None
+        try:
+            url = self._local_stack().get("cache_url")
+        except _NO_STACK:
+            return None
+        return None if url is None else str(url)
+
     def _local_broker_url(self) -> str:
         try:
-            stack = json.loads((self.state_dir / "stack.json").read_text(encoding="utf-8"))
-            return str(stack["broker_url"])
-        except (OSError, ValueError, KeyError):
+            return str(self._local_stack()["broker_url"])
+        except (*_NO_STACK, KeyError):
             raise Unavailable(
                 "the fleet",
                 f"no stack runs in {self.state_dir}; start one with `ion up` or set ION_BROKER_URL",
             ) from None
+
+    def _local_stack(self) -> dict[str, Any]:
+        """Return the note that the stack in ``state_dir`` left."""
+        note = json.loads((self.state_dir / "stack.json").read_text(encoding="utf-8"))
+        if not isinstance(note, dict):
+            raise ValueError(note)  # noqa: TRY004 - as any other note that cannot be read
+        return note

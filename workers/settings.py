@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from workers.contract.addresses import reply_url_of
@@ -27,6 +27,24 @@ class WorkerSettings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     ready_file: Path | None = Field(default=None, description="touched when ready, removed when not")
     sentry_dsn: SecretStr | None = Field(default=None, description="where unexpected errors are reported")
+
+    cache_url: SecretStr | None = Field(
+        default=None, description="Redis/Valkey for cached answers; none: every answer is computed"
+    )
+    cache_timeout_ms: float = Field(
+        default=50.0,
+        gt=0,
+        description="patience with the cache server; beyond it, the cache is off until the server is back",
+    )
+    cache_entries: int = Field(default=1_500, ge=0, description="answers kept in the process itself; 0: none")
+    cache_mb: float = Field(default=4.0, gt=0, description="memory for the answers kept in the process")
+    cache_warm: int = Field(default=1_500, ge=0, description="most asked answers fetched at the start")
+    cache_prefetch: bool = Field(default=True, description="compute what will probably be asked next")
+
+    @field_validator("cache_url")
+    @classmethod
+    def _empty_is_none(cls, url: SecretStr | None) -> SecretStr | None:
+        return url if url is not None and url.get_secret_value() else None  # ION_CACHE_URL= switches it off
 
     @model_validator(mode="after")
     def _know_the_reply_store(self) -> Self:

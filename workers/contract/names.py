@@ -15,6 +15,8 @@ CONSUMED_QUEUES = (INTERACTIVE, BULK, MAINTENANCE, EVENTS)
 
 PERSONA_PROCESS = "persona.process"
 PERSONA_RECOMMEND = "persona.recommend"
+CACHE_WARM = "cache.warm"
+CACHE_PREFETCH = "cache.prefetch"
 
 KEY_PREFIX = "ion:"  # of every key that we write to Redis or Valkey
 
