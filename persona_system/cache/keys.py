@@ -58,3 +58,7 @@ def tag_ids(tags: tuple[str, ...]) -> tuple[bytes, ...]:
 def names_of(keyspace: bytes, keys: list[bytes]) -> list[bytes]:
     """Return how *keys* are called in the shared store: hexadecimal, which people can type and read."""
     return [keyspace + key.hex().encode() for key in keys]
+
+
+EVERYTHING = "everything"  # a tag of every answer: invalidating it clears the cache
+EVERYTHING_ID = tag_id(EVERYTHING)

@@ -9,24 +9,26 @@ Source:  the pattern of the Redis documentation, "Distributed locks", for a sing
 """
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from persona_system.cache.keys import names_of
 from persona_system.cache.redis_store import RedisStore, Subscription
-from persona_system.errors import Unavailable
 
 LEASE_MS = 500
 _TOKEN_BYTES = 8
 _RELEASE = "if redis.call('GET',KEYS[1])==ARGV[1] then return redis.call('UNLINK',KEYS[1]) end return 0"
-_FAILED = b""
 
 
 class Waited(Enum):
-    """How a wait without an answer ended."""
+    """How a wait without an answer ended; *value* is how the owner says so, too short for an answer."""
 
-    FAILED = "failed"  # the owner could not compute it
-    ABANDONED = "abandoned"  # its lease ran out: somebody else may take it
+    FAILED = b"failed"  # the owner could not compute it, or takes too long
+    ABANDONED = b"abandoned"  # its lease is over: the answer may be there, or somebody else may take it
+
+
+_ENDS: Mapping[bytes, Waited] = {how.value: how for how in Waited}
 
 
 class Leases:
@@ -39,22 +41,27 @@ class Leases:
         self._held: dict[bytes, bytes] = {}
 
     def take(self, key: bytes) -> bool:
-        """Return whether this process now owns the computation of *key*; raise Unavailable."""
+        """Return whether this process is to compute *key*; raise Unavailable.
+
+        A server that takes no leases (out of memory, read-only) leaves the computation to everybody.
+        """
         token = os.urandom(_TOKEN_BYTES)
         (name,) = names_of(self._lease, [key])
         (answer,) = self._store.run(("SET", name, token, "NX", "PX", LEASE_MS))
         if isinstance(answer, Exception):
-            raise Unavailable("the cache store", str(answer))
+            return True
         if answer is None:
             return False
         self._held[key] = token
         return True
 
-    def release(self, key: bytes, sealed: bytes | None) -> None:
-        """End the lease and wake the others with the *sealed* answer; None: there is none."""
-        token = self._held.pop(key, b"")
+    def release(self, key: bytes, outcome: bytes | Waited) -> None:
+        """End the lease, if it is held, and wake the others with the sealed answer, or why there is none."""
+        token = self._held.pop(key, None)
+        if token is None:
+            return
         (name,) = names_of(self._lease, [key])
-        payload = _FAILED if sealed is None else sealed
+        payload = outcome.value if isinstance(outcome, Waited) else outcome
         self._store.run(
             ("EVAL", _RELEASE, 1, name, token), ("PUBLISH", f"{self._filled}{key.hex()}", payload)
         )
@@ -63,17 +70,22 @@ class Leases:
         """Subscribe to the end of *key*'s computation; the caller closes it."""
         return self._store.subscribe(f"{self._filled}{key.hex()}")
 
-    def wait(self, key: bytes, watch: Subscription) -> bytes | Waited:
-        """Wait for the sealed answer as long as somebody holds the lease; raise Unavailable."""
+    def wait(self, key: bytes, watch: Subscription, patience_s: float) -> bytes | Waited:
+        """Wait for the sealed answer as long as somebody holds the lease; raise Unavailable.
+
+        FAILED after *patience_s*: an owner that hangs goes on renewing its lease.
+        """
         (name,) = names_of(self._lease, [key])
-        while True:
+        until = time.monotonic() + patience_s
+        while time.monotonic() < until:
             (left_ms,) = self._store.run(("PTTL", name))
             if not isinstance(left_ms, int) or left_ms < 0:
                 left_ms = 0
             for _, payload in watch.poll(left_ms / 1000):
-                return payload or Waited.FAILED
+                return _ENDS.get(payload, payload)
             if left_ms == 0:
                 return Waited.ABANDONED
+        return Waited.FAILED
 
     def elect(self, keys: Sequence[bytes], lease_ms: int) -> list[bool]:
         """Tell for each of *keys* whether this caller is to refresh it; nobody else is, for *lease_ms*."""

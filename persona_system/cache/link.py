@@ -120,11 +120,11 @@ class Link:
 
     def _serve(self, channel: Channel) -> None:
         """Keep the link up until something fails."""
-        self._listener.forget()
-        with self._changed:
-            self.up = True
-            self._changed.notify_all()
         try:
+            self._listener.forget()
+            with self._changed:
+                self.up = True
+                self._changed.notify_all()
             self._listener.arrived()
             self._listen(channel)
         except Unavailable as error:

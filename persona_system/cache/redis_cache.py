@@ -24,7 +24,7 @@ from collections.abc import Callable, Sequence
 
 from persona_system.cache.counters import Counters
 from persona_system.cache.envelope import CLOCK_SLACK_MS, Stamped, seal, unseal
-from persona_system.cache.keys import names_of
+from persona_system.cache.keys import EVERYTHING_ID, names_of
 from persona_system.cache.lease import Leases
 from persona_system.cache.link import Channel, Link
 from persona_system.cache.redis_store import RedisStore
@@ -65,7 +65,7 @@ class RedisCache:
         self._clock, self._wall, self._random = clock, wall, random.random
         self._answers, self._stats = f"{namespace}e:".encode(), f"{namespace}stats"
         self._stamps = SharedStamps(self._store, namespace)
-        self._pending: set[bytes] = set()
+        self._pending: dict[bytes, object] = {}  # tag -> which invalidation of it
         self._complained: dict[str, float] = {}
         self._ticked = 0.0
         self.leases = Leases(self._store, namespace)
@@ -80,8 +80,8 @@ class RedisCache:
 
     @property
     def up(self) -> bool:
-        """Whether the server answers and news reach this process."""
-        return self._link.up
+        """Whether the server answers, news reach this process, and no invalidation of its own waits."""
+        return self._link.up and not self._pending
 
     def start(self) -> None:
         """Begin to connect, in the background; idempotent."""
@@ -105,7 +105,7 @@ class RedisCache:
 
     def lookup(self, keys: Sequence[bytes], tags: Sequence[bytes]) -> tuple[list[Found | None], Ticket]:
         """Return what is there for each key, and the ticket for *tags*, in one round trip as a rule."""
-        if self._link.up:
+        if self.up:
             try:
                 return self._lookup(keys, tags)
             except Unavailable as error:
@@ -114,6 +114,14 @@ class RedisCache:
 
     def store(self, items: Sequence[Item], ticket: Ticket) -> list[Found | None]:
         """Keep *items* for every process; return each as a look-up would give it."""
+        return self._store_sealed(items, ticket)[0]
+
+    def store_one(self, item: Item, ticket: Ticket) -> tuple[Found | None, bytes | None]:
+        """Keep *item*; return it as a look-up would give it, and as it is sent to another process."""
+        (found,), sealed = self._store_sealed((item,), ticket)
+        return found, sealed[0] if sealed else None
+
+    def _store_sealed(self, items: Sequence[Item], ticket: Ticket) -> tuple[list[Found | None], list[bytes]]:
         now, created_ms = self._clock(), int(self._wall() * 1000)
         kept: list[Found | None] = []
         writes: list[tuple[bytes, bytes, int]] = []
@@ -128,11 +136,10 @@ class RedisCache:
         if writes and self._link.up:
             try:
                 if not self._store.set_many(writes):
-                    self.counters.add(SCOPE, refused=1)
-                    self._complain("the cache store takes no writes (out of memory or read-only)")
+                    self._refused()
             except Unavailable as error:
                 self._lost(error)
-        return kept
+        return kept, [sealed for _, sealed, _ in writes]
 
     def current(self, stamped: Stamped) -> bool:
         """Tell whether these tags are known to have these stamps now."""
@@ -162,9 +169,10 @@ class RedisCache:
                 self.counters.add(SCOPE, invalidations=len(tags))
                 return True
         if len(self._pending) + len(tags) > _MAX_PENDING:
-            self._complain("too many invalidations wait for the cache store; its answers run out by age")
+            self._complain("too many invalidations wait for the cache store; it will be cleared instead")
+            self._pending = {EVERYTHING_ID: object()}
         else:
-            self._pending.update(tags)
+            self._pending.update(dict.fromkeys(tags, object()))
         return False
 
     def discard(self, keys: Sequence[bytes]) -> None:
@@ -207,8 +215,12 @@ class RedisCache:
             [self._open(key, stored) for key, stored in zip(keys, answers, strict=False)], ticket
         )
         absent = [tag for tag in asked if tag not in ticket]
-        if absent and None in found:  # something will be computed, and stored with these tags
+        now = self._clock()
+        if absent and (not found or any(one is None or one.due_at <= now for one in found)):
+            # something will be computed, and stored with these tags
             ticket |= stamps.create(absent)
+            if any(tag not in ticket for tag in absent):
+                self._refused()
         return found, ticket
 
     def _validated(self, opened: list[Found | None], ticket: dict[bytes, bytes]) -> list[Found | None]:
@@ -256,17 +268,25 @@ class RedisCache:
 
     def connect(self) -> Channel:
         """Subscribe, see that the server answers in time, and do first what waited for it."""
+        self._store.close()  # connections to a server that has gone would each fail somebody
         channel = self._store.subscribe(self._stamps.channel)
         try:
             self._store.run(("PING",))
-            waiting = tuple(self._pending)
-            if waiting:
-                self._stamps.delete(waiting)
-                self._pending.difference_update(waiting)
+            self._catch_up()
         except Unavailable:
             channel.close()
             raise
         return channel
+
+    def _catch_up(self) -> None:
+        """Invalidate what could not be invalidated while the store was away."""
+        if not self._pending:
+            return
+        waiting = self._pending.copy()
+        self._stamps.delete(tuple(waiting))
+        for tag, which in waiting.items():
+            if self._pending.get(tag) is which:  # not invalidated once more meanwhile
+                del self._pending[tag]
 
     def hear(self, payload: bytes) -> None:
         """Void what another process, or this one, has invalidated."""
@@ -284,11 +304,13 @@ class RedisCache:
             job(self._store)
 
     def tick(self) -> None:
-        """Renew leases; hand on the counts once a second."""
+        """Renew leases; hand on the counts once a second, and prolong the stamps once an hour."""
+        self._catch_up()  # with what came while the link was coming up
         self.leases.renew()
         if self._clock() - self._ticked >= TICK_S:
             self._ticked = self._clock()
             self._flush()
+            self._stamps.prolong(self._ticked)
             for job in self.on_tick:
                 job(self._store)
 
@@ -297,29 +319,44 @@ class RedisCache:
         self._flush()
         found: dict[str, dict[str, int]] = {}
         (flat,) = self._store.run(("HGETALL", self._stats))
+        if isinstance(flat, Exception):
+            raise Unavailable("the cache's statistics", str(flat))
         for name, count in zip(flat[::2], flat[1::2], strict=True):
             scope, _, counted = name.decode().rpartition(".")
             found.setdefault(scope, {})[counted] = int(count)
         return found
 
     def _flush(self) -> None:
-        """Add this process's new counts to everybody's; a failure gives them back."""
+        """Add this process's new counts to everybody's; what is not taken is given back."""
         counts = self.counters.drain()
         if not counts:
             return
+        adding = [
+            ("HINCRBY", self._stats, f"{scope}.{name}", count) for (scope, name), count in counts.items()
+        ]
         try:
-            self._store.run(
-                *[
-                    ("HINCRBY", self._stats, f"{scope}.{name}", count)
-                    for (scope, name), count in counts.items()
-                ],
-                ("EXPIRE", self._stats, STATS_LIFE_S),
-            )
+            answers = self._store.run(*adding, ("EXPIRE", self._stats, STATS_LIFE_S))
         except Unavailable:
             self.counters.give_back(counts)
             raise
+        refused = {
+            name: counts[name]
+            for name, answer in zip(counts, answers, strict=False)
+            if isinstance(answer, Exception)
+        }
+        if refused:
+            self.counters.give_back(refused)
+            self._complain("the cache store does not take counts (out of memory or read-only)")
 
     # -- trouble -------------------------------------------------------------------------------------
+
+    def report(self, error: Unavailable) -> None:
+        """Note that the store failed somebody who uses the leases."""
+        self._lost(error)
+
+    def _refused(self) -> None:
+        self.counters.add(SCOPE, refused=1)
+        self._complain("the cache store takes no writes (out of memory or read-only)")
 
     def _lost(self, error: Unavailable) -> None:
         if self._link.up:

@@ -14,7 +14,8 @@ from persona_system.cache.stamps import Stamps
 from persona_system.cache.tiers import Ticket
 from persona_system.errors import Unavailable
 
-LIFE_MS = 24 * 3600 * 1000  # longer than any answer's; an expired stamp voids what carries it
+LIFE_MS = 24 * 3600 * 1000  # an expired stamp voids what carries it
+PROLONG_EVERY_S = 3600.0  # as long as a process knows them
 _NEWS_TAGS = 10_000  # in one message
 
 
@@ -25,6 +26,7 @@ class SharedStamps:
         self._store = store
         self._tags, self.channel = f"{namespace}t:".encode(), f"{namespace}news"
         self.known = Stamps()
+        self._prolonged_at: float | None = None
 
     def names(self, tags: Iterable[bytes]) -> list[bytes]:
         """Return what the stamps of *tags* are called in the store."""
@@ -59,6 +61,18 @@ class SharedStamps:
         )
         holding = [stamp if answer is None else answer for stamp, answer in zip(made, answers, strict=True)]
         return self.take_in(tags, [stamp if isinstance(stamp, bytes) else None for stamp in holding], mark)
+
+    def prolong(self, now: float) -> None:
+        """Once an hour, let the known stamps live on: they may be as old as the store."""
+        if self._prolonged_at is None:
+            self._prolonged_at = now
+        if now - self._prolonged_at < PROLONG_EVERY_S:
+            return
+        self._prolonged_at = now
+        tags = self.known.tags()
+        for start in range(0, len(tags), _NEWS_TAGS):
+            part = tags[start : start + _NEWS_TAGS]
+            self._store.run(*[("PEXPIRE", name, LIFE_MS) for name in self.names(part)])
 
     def valid(self, stamped: Stamped, ticket: Ticket, fresh: Ticket) -> bool:
         """Tell whether each tag has the stamp in *fresh*, else in *ticket*, else the known one."""

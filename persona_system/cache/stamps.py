@@ -33,6 +33,10 @@ class Stamps:
         """Return the stamp of *tag*; None when it is not known here."""
         return self._known.get(tag)
 
+    def tags(self) -> list[bytes]:
+        """Return the tags whose stamps are known."""
+        return list(self._known)
+
     def current(self, stamped: Stamped) -> bool:
         """Tell whether every tag is known and has the stamp that *stamped* gives."""
         known = self._known

@@ -14,13 +14,13 @@ import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from persona_system.cache.keys import tag_id, tag_ids
+from persona_system.cache.counters import Counters
+from persona_system.cache.flights import Flights
+from persona_system.cache.keys import EVERYTHING, EVERYTHING_ID, tag_ids
 from persona_system.cache.local import LocalCache
 from persona_system.cache.redis_cache import RedisCache
 from persona_system.cache.tiers import Found, Item, OwnTier, SharedTier, Ticket
 
-EVERYTHING = "everything"  # a tag of every answer: invalidating it clears the cache
-_EVERYTHING = tag_id(EVERYTHING)
 _REFRESH_S = 5.0  # how long after an election nobody here stands for the same refresh
 
 
@@ -52,6 +52,8 @@ class TwoTierCache:
         self.redis = shared
         self._tier: SharedTier = OwnTier(clock) if shared is None else shared
         self._clock = clock
+        self.counters = Counters() if shared is None else shared.counters
+        self.flights = Flights()
         if shared is not None:
             shared.on_news.append(self._forget)
         afresh = weakref.WeakMethod(self._start_afresh)
@@ -95,14 +97,14 @@ class TwoTierCache:
         if not self._tier.up:
             return found
         due: list[int] = []
-        wanted = () if tags is None else (*tags, _EVERYTHING)
+        wanted = () if tags is None else (*tags, EVERYTHING_ID)
         missing = self._look_here(keys, found, due)
-        if missing and there:
+        if there and (missing or due):
             self._look_there(keys, missing, wanted, found, due, keep=keep)
         if due:
             elected = self._tier.elect([keys[place] for place in due])
             found.refresh = [place for place, is_elected in zip(due, elected, strict=True) if is_elected]
-        if wanted and not found.ticket and (missing or found.refresh):
+        if wanted and not found.ticket and (missing or found.refresh or not keys):
             found.ticket = self._tier.lookup((), wanted)[1]
         return found
 
@@ -111,10 +113,28 @@ class TwoTierCache:
 
         One whose tags were invalidated since is void from the start.
         """
-        tagged = [Item(key, value, (*tags, _EVERYTHING), life) for key, value, tags, life in items]
+        tagged = [Item(key, value, (*tags, EVERYTHING_ID), life) for key, value, tags, life in items]
         for item, found in zip(tagged, self._tier.store(tagged, ticket), strict=True):
             if found is not None and keep:
                 self._keep(item.key, found)
+
+    def store_one(self, item: Item, ticket: Ticket) -> bytes | None:
+        """Keep one answer like ``store``; return it as ``take_in`` of another process wants it."""
+        if self.redis is None:
+            self.store((item,), ticket)
+            return None
+        found, sealed = self.redis.store_one(item._replace(tags=(*item.tags, EVERYTHING_ID)), ticket)
+        if found is not None:
+            self._keep(item.key, found)
+        return sealed
+
+    def take_in(self, key: bytes, sealed: bytes) -> bytes | None:
+        """Keep and return the answer that another process sent; None when it is not good any more."""
+        found = None if self.redis is None else self.redis.opened(key, sealed)
+        if found is None:
+            return None
+        self._keep(key, found)
+        return found.value
 
     def invalidate(self, *tags: str) -> bool:
         """Void every answer with one of *tags*, everywhere; False: as soon as the store is back."""
@@ -160,16 +180,24 @@ class TwoTierCache:
         *,
         keep: bool,
     ) -> None:
-        answers, found.ticket = self._tier.lookup([keys[place] for place in missing], tags)
+        """Ask the store for what is missing, and for what is due: it may have been refreshed elsewhere."""
+        asked = [*missing, *due]
+        was_due = set(due)
+        answers, found.ticket = self._tier.lookup([keys[place] for place in asked], tags)
         now = self._clock()
-        for place, answer in zip(missing, answers, strict=True):
+        for place, answer in zip(asked, answers, strict=True):
             if answer is None:
                 continue
-            found.values[place] = answer.value
-            found.shared += 1
             is_due = answer.due_at <= now
-            if is_due:
-                due.append(place)
+            if place not in was_due:
+                found.shared += 1
+                if is_due:
+                    due.append(place)
+            elif is_due:
+                continue  # the store has nothing newer than what is here
+            else:
+                due.remove(place)
+            found.values[place] = answer.value
             if keep:
                 self._keep(keys[place], answer._replace(due_at=now + _REFRESH_S) if is_due else answer)
 
@@ -190,5 +218,9 @@ class TwoTierCache:
             self.local.invalidate(tags)
 
     def _start_afresh(self) -> None:
+        self.flights = Flights()
+        if self.redis is None:  # whose locks a thread of the parent may have held
+            self._tier = OwnTier(self._clock)
+            self.counters.start_afresh()
         if self.local is not None:
             self.local.start_afresh()
