@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from persona_system.models import Context, Recommendation, Response
 from persona_system.vocabulary import ResonanceKey
 from producers.core import ClientCore
-from producers.dispatch import Woken
+from producers.pending import Woken
 from producers.requests import JobOutcome, PersonaRequest
 from workers.contract import names
 from workers.contract.refs import PROCESS, RECOMMEND, TaskRef
@@ -71,9 +71,10 @@ class AsyncPersonaClient:
         context: Context | None = None,
         metadata: dict[str, Any] | None = None,
         deadline: timedelta | None = None,
+        use_cache: bool = True,
     ) -> Response:
         """Return the mentor's prompt for a message; raise what the job ended in."""
-        request = PersonaRequest(user_input, resonance_key, context, metadata, deadline)
+        request = PersonaRequest(user_input, resonance_key, context, metadata, deadline, use_cache=use_cache)
         job_id, future = self._core.submit(PROCESS, PROCESS.queue, request)
         return self._core.read(PROCESS, job_id, await future).unwrap()
 
@@ -109,9 +110,10 @@ class AsyncPersonaClient:
         resonance_key: str | ResonanceKey | None = None,
         *,
         deadline: timedelta | None = None,
+        use_cache: bool = True,
     ) -> Recommendation:
         """Return which mentor suits a scenario; raise what the job ended in."""
-        request = PersonaRequest(scenario, resonance_key, deadline=deadline)
+        request = PersonaRequest(scenario, resonance_key, deadline=deadline, use_cache=use_cache)
         job_id, future = self._core.submit(RECOMMEND, RECOMMEND.queue, request)
         return self._core.read(RECOMMEND, job_id, await future).unwrap()
 

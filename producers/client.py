@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from persona_system.models import Context, Recommendation, Response
 from persona_system.vocabulary import ResonanceKey
 from producers.core import ClientCore
-from producers.dispatch import Woken
+from producers.pending import Woken
 from producers.requests import JobOutcome, PersonaRequest
 from workers.contract import names
 from workers.contract.refs import PROCESS, RECOMMEND, TaskRef
@@ -64,9 +64,10 @@ class PersonaClient:
         context: Context | None = None,
         metadata: dict[str, Any] | None = None,
         deadline: timedelta | None = None,
+        use_cache: bool = True,
     ) -> Response:
         """Return the mentor's prompt for a message; raise what the job ended in."""
-        request = PersonaRequest(user_input, resonance_key, context, metadata, deadline)
+        request = PersonaRequest(user_input, resonance_key, context, metadata, deadline, use_cache=use_cache)
         return self.submit(request).result()
 
     def submit(self, request: PersonaRequest) -> JobHandle[Response]:
@@ -110,9 +111,10 @@ class PersonaClient:
         resonance_key: str | ResonanceKey | None = None,
         *,
         deadline: timedelta | None = None,
+        use_cache: bool = True,
     ) -> Recommendation:
         """Return which mentor suits a scenario; raise what the job ended in."""
-        request = PersonaRequest(scenario, resonance_key, deadline=deadline)
+        request = PersonaRequest(scenario, resonance_key, deadline=deadline, use_cache=use_cache)
         job_id, future = self._core.submit(RECOMMEND, RECOMMEND.queue, request)
         return JobHandle(self._core, RECOMMEND, job_id, future).result()
 

@@ -9,21 +9,42 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from persona_system.errors import InvalidInput
-from producers.dispatch import Dispatcher, Gathered, Publisher, Replies, Woken
+from producers.batching import Lane
+from producers.dispatch import Dispatcher
 from producers.errors import ClientClosed, ProducerError
-from producers.requests import JobOutcome, PersonaRequest, Settled, check_job_id, pack_job, read_outcome
+from producers.pending import Asked, Gathered, Woken, cached_outcome
+from producers.ports import Publisher, Replies
+from producers.requests import (
+    JobOutcome,
+    PersonaRequest,
+    Settled,
+    check_job_id,
+    check_request,
+    pack_job,
+    read_outcome,
+)
+from workers.contract.payloads import Outcome
 from workers.contract.refs import TaskRef
 
 if TYPE_CHECKING:
+    from producers.answers import ClientAnswers  # needs redis: see load
     from producers.settings import ClientSettings  # takes 0.3 s to import; loaded when a client is made
 
+
+class Waiter(Protocol):
+    """What both kinds of future can do, in the thread they belong to."""
+
+    def set_result(self, result: Any, /) -> None:
+        """Wake whoever waits."""
+
+
 ResultT = TypeVar("ResultT")
-WaiterT = TypeVar("WaiterT")
+WaiterT = TypeVar("WaiterT", bound=Waiter)
 
 _CLOSE_PATIENCE_S = 5.0
 
@@ -50,6 +71,7 @@ class ClientCore(Generic[WaiterT]):
         self._wake = wake
         self._making = threading.Lock()
         self._dispatcher: Dispatcher | None = None
+        self._answers: ClientAnswers | None = None
         self._closed = False
         forget = weakref.WeakMethod(self._forget_parent)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
@@ -61,10 +83,14 @@ class ClientCore(Generic[WaiterT]):
         Raises InvalidInput, Overloaded, Unavailable or ClientClosed; then nothing was accepted.
         """
         dispatcher = self._here()
-        job_id, packed, deadline_s = self._prepare(dispatcher, request)
+        lane = (ref, queue)
+        job = self._prepare(dispatcher, lane, request)
         waiter = self._new_waiter()
-        dispatcher.submit((ref, queue), job_id, packed, waiter, deadline_s)
-        return job_id, waiter
+        if job.answer is not None:
+            waiter.set_result(job.answer)
+        else:
+            dispatcher.submit(lane, job.id, self._pack(request, job), waiter, job.deadline_s, job.asked)
+        return job.id, waiter
 
     def submit_batch(
         self, ref: TaskRef[Any], queue: str, requests: Sequence[PersonaRequest]
@@ -77,23 +103,29 @@ class ClientCore(Generic[WaiterT]):
         """
         dispatcher = self._here()
         gathered = Gathered(self._new_waiter(), [None] * len(requests), 0)
-        ids, jobs, places, latest = [], [], [], 0.0
+        lane = (ref, queue)
+        ids, jobs, places, asked, latest = [], [], [], [], 0.0
         for place, request in enumerate(requests):
             try:
-                job_id, packed, deadline_s = self._prepare(dispatcher, request)
+                job = self._prepare(dispatcher, lane, request)
+                packed = b"" if job.answer is not None else self._pack(request, job)
             except InvalidInput as error:
                 ids.append(request.job_id or "")
                 gathered.outcomes[place] = _detached(error)
                 continue
-            ids.append(job_id)
-            jobs.append((job_id, packed))
+            ids.append(job.id)
+            if job.answer is not None:
+                gathered.outcomes[place] = job.answer
+                continue
+            jobs.append((job.id, packed))
             places.append(place)
-            latest = max(latest, deadline_s)
+            asked.append(job.asked)
+            latest = max(latest, job.deadline_s)
         gathered.missing = len(jobs)
         if jobs:
-            dispatcher.submit_batch((ref, queue), jobs, places, gathered, latest)
+            dispatcher.submit_batch(lane, jobs, places, gathered, latest, asked)
         else:
-            self._wake([(gathered.waiter, gathered.outcomes)])
+            gathered.waiter.set_result(gathered.outcomes)
         return ids, gathered.waiter
 
     def submit_all(
@@ -116,7 +148,8 @@ class ClientCore(Generic[WaiterT]):
                 batches.append(([request.job_id or "" for request in part], waiter))
         return batches
 
-    def _prepare(self, dispatcher: Dispatcher, request: PersonaRequest) -> tuple[str, bytes, float]:
+    def _prepare(self, dispatcher: Dispatcher, lane: Lane, request: PersonaRequest) -> "_Prepared":
+        """Check *request*, and answer it if this process knows the answer."""
         settings = self.settings
         deadline_s = settings.deadline_s
         if request.deadline is not None:
@@ -124,8 +157,20 @@ class ClientCore(Generic[WaiterT]):
             if deadline_s <= 0:
                 raise InvalidInput("deadline", "is not in the future", "give a positive time")
         job_id = dispatcher.new_job_id() if request.job_id is None else check_job_id(request.job_id)
-        deadline_ms = int((time.time() + deadline_s) * 1000)
-        return job_id, pack_job(request, job_id, deadline_ms, settings.max_text_chars), deadline_s
+        key = check_request(request, settings.max_text_chars)
+        answers = self._answers
+        if answers is None or not request.use_cache:
+            return _Prepared(job_id, key, deadline_s, use_cache=request.use_cache)
+        if not answers.admits(lane, request.user_input):
+            return _Prepared(job_id, key, deadline_s, use_cache=False)
+        asked = Asked(answers.request_id(lane, request.user_input, key, request.context), request.metadata)
+        value = answers.here(lane, asked.request)
+        answer = None if value is None else cached_outcome(job_id, value, asked)
+        return _Prepared(job_id, key, deadline_s, asked, answer)
+
+    def _pack(self, request: PersonaRequest, job: "_Prepared") -> bytes:
+        deadline_ms = int((time.time() + job.deadline_s) * 1000)
+        return pack_job(request, job.key, job.id, deadline_ms, use_cache=job.use_cache)
 
     def read(self, ref: TaskRef[ResultT], job_id: str, settled: Settled) -> JobOutcome[ResultT]:
         """Return how the job ended, with its result unpacked."""
@@ -155,18 +200,30 @@ class ClientCore(Generic[WaiterT]):
             if self._closed:
                 raise ClientClosed("the client is closed")
             if self._dispatcher is None:
-                self._dispatcher = Dispatcher(self.settings, self._connect, self._wake)
+                self._answers = self._open_cache()
+                self._dispatcher = Dispatcher(self.settings, self._connect, self._wake, self._answers)
             return self._dispatcher
 
     def _forget_parent(self) -> None:
         """Start afresh in a forked child: the parent's threads are not here, its lock may be held."""
         self._making = threading.Lock()
-        self._dispatcher = None
+        self._dispatcher = self._answers = None
 
     @staticmethod
     def load() -> None:
         """Import what the first job needs; it takes a third of a second, better spent off an event loop."""
-        from producers import broker, replies  # noqa: F401, PLC0415
+        from producers import answers, broker, replies  # noqa: F401, PLC0415
+
+    def _open_cache(self) -> "ClientAnswers | None":
+        from producers.answers import ClientAnswers  # noqa: PLC0415 - redis: see load
+
+        settings = self.settings
+        url = settings.cache_address()
+        if url is None:
+            return None
+        return ClientAnswers(
+            url, settings.cache_timeout_ms / 1000, settings.cache_entries, int(settings.cache_mb * 2**20)
+        )
 
     def _connect(self, client_id: str) -> tuple[Publisher, Replies]:
         from producers.broker import BrokerPublisher  # noqa: PLC0415 - celery and redis: see load
@@ -178,6 +235,17 @@ class ClientCore(Generic[WaiterT]):
             BrokerPublisher(broker_url, settings.connect_timeout_s, settings.publish_timeout_s),
             ReplyReader(reply_url, client_id, settings.connect_timeout_s),
         )
+
+
+class _Prepared(NamedTuple):
+    """A request that was checked: what of it travels, or its answer."""
+
+    id: str
+    key: str | None  # canonical
+    deadline_s: float
+    asked: Asked | None = None  # None: the cache has no part in it
+    answer: Outcome | None = None
+    use_cache: bool = True
 
 
 def _detached(error: InvalidInput) -> InvalidInput:

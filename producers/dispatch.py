@@ -14,17 +14,18 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from persona_system.errors import InvalidInput
 from producers.admission import QUEUE_CHECK_S, QueueHealth
 from producers.batching import BatchLimits, Coalescer, Lane, PackedJob
 from producers.errors import ClientClosed, Overloaded, ProducerError, Unavailable
-from producers.requests import Settled
+from producers.pending import Asked, Gathered, PendingJobs, Woken, cached_outcome, taken
+from producers.ports import Answers, Publisher, Replies
+from producers.requests import Settled, for_refresh
+from workers.contract.names import BULK
 from workers.contract.payloads import Batch, Outcome, Reply, Status
 from workers.contract.wire import Unreadable, compress, decompress
 
@@ -41,45 +42,6 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 
 
-class Publisher(Protocol):
-    """Takes packed batches to the broker."""
-
-    def publish(self, task: str, queue: str, batch_id: str, payload: bytes, jobs: int) -> None:
-        """Put *payload* on *queue*; raise Unavailable."""
-
-    def queue_length(self, queue: str) -> int:
-        """Return how many messages wait on *queue*; raise Unavailable."""
-
-    def close(self) -> None:
-        """Drop the connection."""
-
-
-class Replies(Protocol):
-    """Gives packed replies."""
-
-    def connect(self) -> None:
-        """Make the connection; raise Unavailable."""
-
-    def poll(self, patience_s: float) -> list[bytes]:
-        """Return what came; raise Unavailable."""
-
-    def close(self) -> None:
-        """Drop the connection."""
-
-
-@dataclass(slots=True)
-class Gathered:
-    """Collects the outcomes of jobs that are awaited together; *waiter* is woken with the full list."""
-
-    waiter: Any
-    outcomes: list[Settled | None]
-    missing: int
-
-
-Woken = tuple[Any, Settled | list[Settled | None]]
-"""A waiter and what it is woken with: one outcome, or all of a Gathered (then none of them is None)."""
-
-
 class Dispatcher:
     """Accepts packed jobs, and hands each waiter back to *wake* with how its job ended.
 
@@ -91,8 +53,10 @@ class Dispatcher:
         settings: "ClientSettings",
         connect: Callable[[str], tuple[Publisher, Replies]],
         wake: Callable[[list[Woken]], None],
+        answers: Answers | None = None,
     ) -> None:
         self.client_id = uuid.uuid4().hex[:16]
+        self._answers = answers
         self._settings = settings
         self._wake = wake
         self._counter = itertools.count()
@@ -101,7 +65,7 @@ class Dispatcher:
             BatchLimits(settings.linger_ms / 1000, settings.max_batch_jobs, settings.max_batch_bytes)
         )
         self._changed = threading.Condition(threading.Lock())
-        self._pending: dict[str, tuple[Any, int, float]] = {}  # waiter, place in it or -1, deadline
+        self._pending = PendingJobs()
         self._under_way: dict[str, tuple[str, float]] = {}  # batch -> queue, sent at; oldest first
         self._health: dict[str, QueueHealth] = {}  # by queue
         self._replies_connected: bool | None = None  # None: not tried yet
@@ -120,37 +84,53 @@ class Dispatcher:
 
     # -- callers' side -------------------------------------------------------------------------------
 
-    def submit(self, lane: Lane, job_id: str, packed: bytes, waiter: Any, deadline_s: float) -> None:
+    def submit(
+        self,
+        lane: Lane,
+        job_id: str,
+        packed: bytes,
+        waiter: Any,
+        deadline_s: float,
+        asked: Asked | None = None,
+    ) -> None:
         """Accept a packed job; *waiter* will be woken once.  *deadline_s* counts from now.
 
+        *asked*: the store is looked at before a worker is; None: it is not.
         Raises Overloaded, Unavailable or ClientClosed, and then nothing was accepted.
         """
         now = time.monotonic()
         with self._changed:
             self._admit(lane, 1, now)
             if job_id in self._pending:
-                raise _taken()
-            self._pending[job_id] = (waiter, -1, now + deadline_s)
+                raise taken()
+            self._pending.add(job_id, waiter, -1, now + deadline_s, asked)
             if self._coalescer.add(lane, job_id, packed, now) and self._sender_waits:
                 self._changed.notify()
 
     def submit_batch(
-        self, lane: Lane, jobs: list[PackedJob], places: list[int], gathered: Gathered, deadline_s: float
+        self,
+        lane: Lane,
+        jobs: list[PackedJob],
+        places: list[int],
+        gathered: Gathered,
+        deadline_s: float,
+        asked: Sequence[Asked | None] | None = None,
     ) -> None:
         """Accept *jobs* that travel together; ``gathered.outcomes[places[i]]`` will hold job i's end.
 
-        A job whose id is taken ends as InvalidInput.  Raises as ``submit`` does.
+        *asked* as in ``submit``, one for each job.  A job whose id is taken ends as InvalidInput.
+        Raises as ``submit`` does.
         """
         now = time.monotonic()
         accepted: list[PackedJob] = []
         with self._changed:
             self._admit(lane, len(jobs), now)
-            for job, place in zip(jobs, places, strict=True):
+            for job, place, about in zip(jobs, places, asked or [None] * len(jobs), strict=True):
                 if job[0] in self._pending:
-                    gathered.outcomes[place] = _taken()
+                    gathered.outcomes[place] = taken()
                     gathered.missing -= 1
                 else:
-                    self._pending[job[0]] = (gathered, place, now + deadline_s)
+                    self._pending.add(job[0], gathered, place, now + deadline_s, about)
                     accepted.append(job)
             if accepted:
                 self._coalescer.add_batch(lane, accepted)
@@ -182,7 +162,7 @@ class Dispatcher:
                 thread.join(max(0.0, give_up - time.monotonic()))
         with self._changed:
             left = [job_id for job_id, _ in self._coalescer.take_all()] + list(self._pending)
-            woken = self._settle([(job_id, ClientClosed("the client was closed")) for job_id in left])
+            woken = self._pending.settle([(job_id, ClientClosed("the client was closed")) for job_id in left])
         if woken:
             self._wake(woken)
 
@@ -194,14 +174,19 @@ class Dispatcher:
                 taken = self._next_batch()
             if taken is None:
                 self._publisher.close()
+                if self._answers is not None:
+                    self._answers.close()
                 return
             lane, jobs = taken
             try:
-                self._publish(lane, jobs)
+                jobs, looked_up = self._answer_from_cache(lane, jobs)
+                if jobs:
+                    self._publish(lane, jobs, looked_up=looked_up)
             except Exception as error:  # noqa: BLE001 - whatever it is, callers must not wait for ever
                 self._unsent(jobs, error)
             else:
-                self._look_at_queue(lane[1])
+                if jobs:
+                    self._look_at_queue(lane[1])
 
     def _next_batch(self) -> tuple[Lane, list[PackedJob]] | None:
         """Wait, under the lock, for a batch that is to leave; None ends the thread."""
@@ -216,7 +201,36 @@ class Dispatcher:
             self._changed.wait(self._coalescer.wait_s(now))
             self._sender_waits = False
 
-    def _publish(self, lane: Lane, jobs: list[PackedJob]) -> None:
+    def _answer_from_cache(self, lane: Lane, jobs: list[PackedJob]) -> tuple[list[PackedJob], bool]:
+        """Settle what the store can answer; return the rest, and whether the store was asked."""
+        if self._answers is None:
+            return jobs, False
+        with self._changed:
+            about = {
+                place: one
+                for place, (job_id, _) in enumerate(jobs)
+                if (one := self._pending.asked(job_id)) is not None
+            }
+        if not about:
+            return jobs, False
+        places, asked = list(about), list(about.values())
+        values, renew = self._answers.look_up(lane, [one.request for one in asked])
+        ended: list[tuple[str, Settled]] = []
+        left = dict(enumerate(jobs))
+        for place, one, value in zip(places, asked, values, strict=True):
+            if value is not None:
+                job_id, _ = left.pop(place)
+                ended.append((job_id, cached_outcome(job_id, value, one)))
+        for index in renew:
+            job_id, packed = jobs[places[index]]
+            left[places[index]] = (job_id, for_refresh(packed))
+        if ended:
+            with self._changed:
+                woken = self._pending.settle(ended)
+            self._wake(woken)
+        return list(left.values()), True
+
+    def _publish(self, lane: Lane, jobs: list[PackedJob], *, looked_up: bool) -> None:
         self._await_replies()
         ref, queue = lane
         batch_id = uuid.uuid4().hex
@@ -225,6 +239,8 @@ class Dispatcher:
             reply_to=self.client_id,
             sent_ms=int(time.time() * 1000),
             jobs=[msgspec.Raw(packed) for _, packed in jobs],
+            bulk=True if queue == BULK else msgspec.UNSET,
+            looked_up=True if looked_up else msgspec.UNSET,
         )
         now = time.monotonic()
         with self._changed:
@@ -270,7 +286,7 @@ class Dispatcher:
             why = Unavailable("the broker", type(error).__name__)
         with self._changed:
             ids = [job_id for job_id, _ in (*jobs, *self._coalescer.take_all())]
-            woken = self._settle([(job_id, why) for job_id in ids])
+            woken = self._pending.settle([(job_id, why) for job_id in ids])
         self._wake(woken)
 
     # -- receiver ------------------------------------------------------------------------------------
@@ -311,7 +327,7 @@ class Dispatcher:
             return
         with self._changed:
             self._note_answer(reply)
-            woken = self._settle([(outcome.id, outcome) for outcome in reply.outcomes])
+            woken = self._pending.settle([(outcome.id, outcome) for outcome in reply.outcomes])
             if self._sender_waits and not self._under_way:
                 self._changed.notify()
         if woken:
@@ -327,35 +343,11 @@ class Dispatcher:
 
     def _end_overdue(self, now: float) -> None:
         with self._changed:
-            overdue = [job_id for job_id, (_, _, deadline) in self._pending.items() if deadline < now]
+            overdue = self._pending.overdue(now)
             if not overdue:
                 return
-            woken = self._settle([(job_id, Outcome(job_id, Status.EXPIRED)) for job_id in overdue])
+            woken = self._pending.settle([(job_id, Outcome(job_id, Status.EXPIRED)) for job_id in overdue])
             for batch_id, (_, sent) in list(self._under_way.items()):
                 if now - sent > self._settings.deadline_s:
                     self._forget_batch(batch_id)
         self._wake(woken)
-
-    def _settle(self, ended: list[tuple[str, Settled]]) -> list[Woken]:
-        """Take jobs off the table; return who is to be woken.  Called under the lock.
-
-        An outcome of an unknown job is a duplicate delivery or came after the deadline: it is dropped.
-        """
-        woken: list[Woken] = []
-        for job_id, settled in ended:
-            found = self._pending.pop(job_id, None)
-            if found is None:
-                continue
-            waiter, place, _ = found
-            if place < 0:
-                woken.append((waiter, settled))
-                continue
-            waiter.outcomes[place] = settled
-            waiter.missing -= 1
-            if waiter.missing == 0:
-                woken.append((waiter.waiter, waiter.outcomes))
-        return woken
-
-
-def _taken() -> InvalidInput:
-    return InvalidInput("job_id", "is under way already", "use a new id for another job")

@@ -21,6 +21,7 @@ Settled = Outcome | ProducerError | InvalidInput
 """What a waiter is woken with: a worker's outcome, or why there is none."""
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode_job = msgspec.msgpack.Decoder(Job).decode
 _MAX_ID_CHARS = 128
 _MAX_DEPTH = 32  # of metadata: a worker must be able to unpack what we packed
 
@@ -29,7 +30,7 @@ class PersonaRequest(msgspec.Struct, frozen=True):
     """One message to answer; without *resonance_key* the worker derives it from the text.
 
     *deadline* counts from submission; None takes the client's default.  *job_id* is the idempotency
-    key; None lets the client make one.
+    key; None lets the client make one.  *use_cache*: whether a cached answer will do.
     """
 
     user_input: str
@@ -38,18 +39,21 @@ class PersonaRequest(msgspec.Struct, frozen=True):
     metadata: dict[str, Any] | None = None
     deadline: timedelta | None = None
     job_id: str | None = None
+    use_cache: bool = True
 
 
 class JobOutcome(msgspec.Struct, Generic[ResultT], frozen=True):
     """How one job ended: *result* when *status* is ok, else *error*.
 
     *status* is one of the contract's five, or ``unsent`` when the fleet never accepted the job.
+    *cached*: the result was not computed for this job.
     """
 
     job_id: str
     status: str
     result: ResultT | None
     error: InvalidInput | ProducerError | None
+    cached: bool = False
 
     def unwrap(self) -> ResultT:
         """Return the result, or raise the error."""
@@ -59,11 +63,9 @@ class JobOutcome(msgspec.Struct, Generic[ResultT], frozen=True):
         return self.result
 
 
-def pack_job(
-    request: PersonaRequest, job_id: str, deadline_ms: int, max_chars: int = MAX_TEXT_CHARS
-) -> bytes:
-    """Return *request* checked and packed for the wire; raise InvalidInput naming field and fix."""
-    text = check_text(request.user_input, max_chars)
+def check_request(request: PersonaRequest, max_chars: int = MAX_TEXT_CHARS) -> str | None:
+    """Return the canonical resonance key of *request*; raise InvalidInput naming field and fix."""
+    check_text(request.user_input, max_chars)
     key = request.resonance_key
     if isinstance(key, str):
         key = parse_key(key)
@@ -77,13 +79,24 @@ def pack_job(
         check_context(request.context)
     if request.metadata is not None and _depth_exceeds(request.metadata, _MAX_DEPTH):
         raise InvalidInput("metadata", f"is nested deeper than {_MAX_DEPTH} levels", "flatten it")
+    return None if key is None else str(key)
+
+
+def pack_job(
+    request: PersonaRequest, key: str | None, job_id: str, deadline_ms: int, *, use_cache: bool = True
+) -> bytes:
+    """Return *request*, checked, packed for the wire; *key* is its canonical key.
+
+    Raises InvalidInput for metadata that cannot be packed, or when it is all too large.
+    """
     job = Job(
         id=job_id,
-        text=text,
-        key=None if key is None else str(key),
+        text=request.user_input,
+        key=key,
         context=request.context,
         deadline_ms=deadline_ms,
         metadata=request.metadata,
+        use_cache=use_cache,
     )
     try:
         packed = _encode(job)
@@ -95,6 +108,11 @@ def pack_job(
         problem = f"takes {len(packed):,} bytes, over the limit of {MAX_JOB_BYTES:,}"
         raise InvalidInput("request", problem, "shorten its history or metadata")
     return packed
+
+
+def for_refresh(packed: bytes) -> bytes:
+    """Return a packed job that asks for a new answer though there is one."""
+    return _encode(msgspec.structs.replace(_decode_job(packed), refresh=True))
 
 
 def _depth_exceeds(value: object, levels: int) -> bool:
@@ -123,7 +141,7 @@ def read_outcome(
         return JobOutcome(job_id, "rejected", None, settled)
     status = settled.status
     if status is Status.OK:
-        return JobOutcome(job_id, "ok", decode(settled.result), None)
+        return JobOutcome(job_id, "ok", decode(settled.result), None, settled.cached)
     if status is Status.EXPIRED:
         return JobOutcome(job_id, "expired", None, DeadlineExceeded(job_id))
     problem = settled.problem

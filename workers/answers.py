@@ -120,10 +120,10 @@ class CachedAnswers:
         plan = Plan(policy, nothing, list(nothing))
         if not self.cache.up:
             return plan
-        places = self._admitted(policy.endpoint, jobs)
+        places = self._admitted(policy.endpoint, jobs, ask_store=ask_store)
         if not places:
             return plan
-        requests, owners, anew = [], {}, set()
+        requests, owners = [], {}
         plan.keys = list(nothing)
         for place in places:
             job = jobs[place]
@@ -133,11 +133,12 @@ class CachedAnswers:
             plan.keys[place] = self._version + request
             if job.context is not None and (owner := owner_tag(job.context)) is not None:
                 owners[place] = tag_id(owner)
-            if job.refresh:
-                anew.add(place)
         self._popularity.add(requests)
         plan.owners = owners
-        self._look_up(plan, places, anew, ask_store=ask_store)
+        # a producer found those to refresh, and has counted them
+        wanted = [place for place in places if not _is_refresh(jobs[place])]
+        self._look_up(plan, wanted, ask_store=ask_store)
+        self._counters.add(policy.endpoint, refreshed=len(plan.anew) + len(places) - len(wanted))
         return plan
 
     def finish(self, plan: Plan) -> None:
@@ -149,32 +150,31 @@ class CachedAnswers:
         """Give connections back."""
         self.cache.close()
 
-    def _admitted(self, endpoint: str, jobs: Sequence[Job | None]) -> list[int]:
+    def _admitted(self, endpoint: str, jobs: Sequence[Job | None], *, ask_store: bool) -> list[int]:
         """Return the places of the jobs that the cache is asked about, and count the others."""
-        gate = self._gate(endpoint)
         places = [place for place, job in enumerate(jobs) if job is not None and job.use_cache]
-        if not gate.open:
+        gate = self._gate(endpoint)
+        if ask_store and not gate.open:  # else the producer has made the choice
             places = [place for place in places if gate.sampled(fingerprint(jobs[place]))]
         wanted = len(jobs) - jobs.count(None)
         if wanted > len(places):
             self._counters.add(endpoint, bypassed=wanted - len(places))
         return places
 
-    def _look_up(self, plan: Plan, places: Sequence[int], anew: set[int], *, ask_store: bool) -> None:
+    def _look_up(self, plan: Plan, places: Sequence[int], *, ask_store: bool) -> None:
         tags = (endpoint_tag(plan.policy.endpoint), *self._personas, *dict.fromkeys(plan.owners.values()))
         keys = [key for place in places if (key := plan.keys[place]) is not None]
         found = self.cache.lookup(keys, tags, there=ask_store)
         for place, value in zip(places, found.values, strict=True):
             plan.values[place] = value
         plan.ticket = found.ticket
-        plan.anew = frozenset(anew.union(places[index] for index in found.refresh))
+        plan.anew = frozenset(places[index] for index in found.refresh)
         hits = found.local + found.shared
         self._counters.add(
             plan.policy.endpoint,
             worker_local=found.local,
             worker_shared=found.shared,
             computed=len(keys) - hits,
-            refreshed=len(plan.anew),
         )
         if ask_store:  # else the producer had the hits, and what is left says nothing
             self._gate(plan.policy.endpoint).note(len(keys), hits)
@@ -182,6 +182,10 @@ class CachedAnswers:
     def _gate(self, endpoint: str) -> Gate:
         gate = self._gates.get(endpoint)
         return self._gates.setdefault(endpoint, Gate()) if gate is None else gate
+
+
+def _is_refresh(job: Job | None) -> bool:
+    return job is not None and job.refresh
 
 
 def fingerprint(job: Job | None) -> int:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import final
 
-from persona_system.cache.eviction import MAX_USES, Eviction
+from persona_system.cache.s3fifo import MAX_USES, Eviction
 
 # What an entry costs beyond its key, value and tags: itself, two times, its places in the dictionaries.
 _ENTRY_BYTES = 400

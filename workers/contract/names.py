@@ -18,6 +18,8 @@ PERSONA_RECOMMEND = "persona.recommend"
 CACHE_WARM = "cache.warm"
 CACHE_PREFETCH = "cache.prefetch"
 
+CACHE_VERSION_NOTE = "version"  # shared note: which answers are the present ones
+
 KEY_PREFIX = "ion:"  # of every key that we write to Redis or Valkey
 
 

@@ -23,7 +23,7 @@ from producers.bulk.records import Accepted, Blank, Item, Reject
 from producers.bulk.run import NullWatcher, Options, Summary, run
 from producers.bulk.submit import Outcomes
 from producers.errors import JobFailed, Unavailable
-from producers.requests import JobOutcome, PersonaRequest, pack_job
+from producers.requests import JobOutcome, PersonaRequest, check_request
 
 KEY = ResonanceKey("calm", "medium", "learning")
 DECISION = Decision("Elro", "Riri", 0.7, {"Elro": 1.0}, "")
@@ -55,7 +55,7 @@ class FakeFleet:
 
     def _answer(self, request: PersonaRequest, job_id: str) -> JobOutcome[Response]:
         try:
-            pack_job(request, job_id, 0)
+            check_request(request)
         except InvalidInput as error:
             return JobOutcome("", "rejected", None, error)
         if request.user_input == self.fail_text:

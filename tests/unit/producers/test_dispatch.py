@@ -10,7 +10,8 @@ import pytest
 from persona_system.errors import InvalidInput
 from persona_system.pipeline import load_pipeline
 from producers.batching import Lane
-from producers.dispatch import Dispatcher, Gathered, Woken
+from producers.dispatch import Dispatcher
+from producers.pending import Gathered, Woken
 from producers.errors import ClientClosed, Overloaded, Unavailable
 from producers.requests import PersonaRequest, pack_job
 from producers.settings import ClientSettings
@@ -40,7 +41,7 @@ class Client:
     def submit(self, waiter: str, deadline_s: float = 10.0, job_id: str | None = None) -> None:
         job_id = self.dispatcher.new_job_id() if job_id is None else job_id
         deadline_ms = int((time.time() + deadline_s) * 1000)
-        packed = pack_job(PersonaRequest("Why does it fail?", KEY), job_id, deadline_ms)
+        packed = pack_job(PersonaRequest("Why does it fail?"), KEY, job_id, deadline_ms)
         self.dispatcher.submit(LANE, job_id, packed, waiter, deadline_s)
 
     def next(self) -> Woken:
@@ -136,7 +137,7 @@ def test_an_id_that_comes_twice_in_a_batch_or_is_under_way_fails_alone(
     client.submit("me", job_id="mine")
     ids = ["new", "mine", "new", "other"]
     gathered = Gathered("all", [None] * 4, 4)
-    jobs = [(job_id, pack_job(PersonaRequest("hi", KEY), job_id, 2**50)) for job_id in ids]
+    jobs = [(job_id, pack_job(PersonaRequest("hi"), KEY, job_id, 2**50)) for job_id in ids]
     client.dispatcher.submit_batch(LANE, jobs, [0, 1, 2, 3], gathered, 10.0)
     wait_until(lambda: len(client.loopback.published) == 2)
     client.loopback.release()
@@ -152,7 +153,7 @@ def test_a_batch_of_nothing_but_known_ids_ends_at_once(make_client: Callable[...
     client = make_client()
     client.loopback.holding = True
     client.submit("me", job_id="mine")
-    packed = pack_job(PersonaRequest("hi", KEY), "mine", 2**50)
+    packed = pack_job(PersonaRequest("hi"), KEY, "mine", 2**50)
     client.dispatcher.submit_batch(LANE, [("mine", packed)], [0], Gathered("all", [None], 1), 10.0)
 
     waiter, ends = client.next()

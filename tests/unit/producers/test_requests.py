@@ -11,14 +11,18 @@ from persona_system.errors import InvalidInput
 from persona_system.models import Context, Message
 from persona_system.vocabulary import ALL_KEYS, ResonanceKey
 from producers.errors import ClientClosed, DeadlineExceeded, JobDead, JobFailed
-from producers.requests import JobOutcome, PersonaRequest, check_job_id, pack_job, read_outcome
+from producers.requests import JobOutcome, PersonaRequest, check_job_id, check_request, pack_job, read_outcome
 from workers.contract.payloads import Job, Outcome, Problem, Status
 
 KEY = "calm-medium-learning"
 
 
+def checked_and_packed(request: PersonaRequest) -> bytes:
+    return pack_job(request, check_request(request), "j1", 1_000)
+
+
 def packed(request: PersonaRequest) -> Job:
-    return msgspec.msgpack.decode(pack_job(request, "j1", 1_000), type=Job)
+    return msgspec.msgpack.decode(checked_and_packed(request), type=Job)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=300), st.sampled_from(ALL_KEYS))
@@ -97,7 +101,7 @@ def with_history(*messages: Any) -> Context:
 )
 def test_bad_input_names_field_problem_and_fix(request_: PersonaRequest, field: str, words: str) -> None:
     with pytest.raises(InvalidInput) as caught:
-        pack_job(request_, "j1", 1_000)
+        checked_and_packed(request_)
 
     assert caught.value.field == field
     assert words in str(caught.value)
@@ -112,12 +116,12 @@ def test_a_context_is_judged_as_the_worker_will_judge_it() -> None:
     assert context.history == empty.history
 
     with pytest.raises(InvalidInput, match="over the limit of 1,000"):
-        pack_job(PersonaRequest("hi", KEY, Context(summary="x" * 1_001)), "j1", 1_000)
+        checked_and_packed(PersonaRequest("hi", KEY, Context(summary="x" * 1_001)))
 
 
 def test_an_error_never_quotes_the_message() -> None:
     with pytest.raises(InvalidInput) as caught:
-        pack_job(PersonaRequest("a very private matter\x00"), "j1", 1_000)
+        checked_and_packed(PersonaRequest("a very private matter\x00"))
 
     assert "private" not in repr(caught.value)
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from persona_system.cache.answers import PROCESS, process_request
 from persona_system.errors import PersonaError
 from persona_system.models import Context, Message, Recommendation, Response
 from persona_system.pipeline import load_pipeline
@@ -13,7 +14,7 @@ from workers.contract.payloads import Batch, Job, Outcome, Reply, Status
 from workers.errors import Unanswerable, Unavailable
 from workers.runtime import Runtime
 from workers.tasks import persona
-from workers.tasks.batch import answer_batch
+from workers.tasks.batch import Kind, answer_batch
 
 pack = msgspec.msgpack.encode
 PIPELINE = load_pipeline()
@@ -155,7 +156,8 @@ def test_a_bug_in_one_answer_fails_that_job_only_and_logs_no_words(
         return job.id
 
     jobs = [Job(id=n, text="a private matter") for n in "123"]
-    answer_batch(batch(*jobs), fleet.runtime, answer)
+    kind = Kind(PROCESS, process_request, answer, persona_of=lambda _: "Lua")
+    answer_batch(batch(*jobs), fleet.runtime, kind)
 
     assert [o.status for o in fleet.outcomes()] == [Status.OK, Status.FAILED, Status.OK]
     assert "PersonaError" in caplog.text

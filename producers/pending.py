@@ -1,0 +1,99 @@
+"""The jobs that wait for their end, and who is woken when it comes.  Not thread-safe: the caller locks."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import msgspec
+
+from persona_system.errors import InvalidInput
+from producers.requests import Settled
+from workers.contract.payloads import Outcome, Status, with_metadata
+
+
+class Asked(NamedTuple):
+    """What the cache needs to answer a job: its request, and what goes back to the caller untouched."""
+
+    request: bytes
+    metadata: dict[str, Any] | None
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Collects the outcomes of jobs that are awaited together; *waiter* is woken with the full list."""
+
+    waiter: Any
+    outcomes: list[Settled | None]
+    missing: int
+
+
+Woken = tuple[Any, Settled | list[Settled | None]]
+"""A waiter and what it is woken with: one outcome, or all of a Gathered (then none of them is None)."""
+
+
+class _Pending(NamedTuple):
+    waiter: Any
+    place: int  # in a Gathered, else -1
+    deadline: float
+    asked: Asked | None
+
+
+class PendingJobs:
+    """Jobs by id; each leaves when it is settled, and only then."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, _Pending] = {}
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._jobs)
+
+    def __contains__(self, job_id: str) -> bool:
+        return job_id in self._jobs
+
+    def add(self, job_id: str, waiter: Any, place: int, deadline: float, asked: Asked | None) -> None:
+        """Take a job whose id is free; *place* is where its outcome goes in a Gathered waiter, else -1."""
+        self._jobs[job_id] = _Pending(waiter, place, deadline, asked)
+
+    def asked(self, job_id: str) -> Asked | None:
+        """Return what the cache needs to answer a job; None: it has no part in it, or the job has ended."""
+        job = self._jobs.get(job_id)
+        return None if job is None else job.asked
+
+    def overdue(self, now: float) -> list[str]:
+        """Return the jobs whose deadline has passed."""
+        return [job_id for job_id, job in self._jobs.items() if job.deadline < now]
+
+    def settle(self, ended: list[tuple[str, Settled]]) -> list[Woken]:
+        """Take jobs off the table; return who is to be woken.
+
+        An outcome of an unknown job is a duplicate delivery or came after the deadline: it is dropped.
+        """
+        woken: list[Woken] = []
+        for job_id, settled in ended:
+            found = self._jobs.pop(job_id, None)
+            if found is None:
+                continue
+            waiter, place = found.waiter, found.place
+            if place < 0:
+                woken.append((waiter, settled))
+                continue
+            waiter.outcomes[place] = settled
+            waiter.missing -= 1
+            if waiter.missing == 0:
+                woken.append((waiter.waiter, waiter.outcomes))
+        return woken
+
+
+def cached_outcome(job_id: str, value: bytes, asked: Asked) -> Outcome:
+    """Return how a job ends that the cache answers with the packed *value*."""
+    if asked.metadata is not None:
+        value = with_metadata(value, asked.metadata)
+    return Outcome(job_id, Status.OK, msgspec.Raw(value), cached=True)
+
+
+def taken() -> InvalidInput:
+    """Return the refusal of a job whose id another one has."""
+    return InvalidInput("job_id", "is under way already", "use a new id for another job")
