@@ -5,6 +5,7 @@ process (``worker_local``), from the store (``worker_shared``), ``computed`` aft
 ``bypassed``, computed without one.  ``refreshed`` counts those computed though an answer was there.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -14,6 +15,7 @@ from persona_system.cache.answers import CachePolicy, endpoint_tag, owner_tag, p
 from persona_system.cache.counters import Counters
 from persona_system.cache.gate import Gate
 from persona_system.cache.keys import tag_id, version_id
+from persona_system.cache.once import compute_once
 from persona_system.cache.popularity import Popularity
 from persona_system.cache.tiers import Item, Ticket
 from persona_system.cache.two_tier import TwoTierCache
@@ -21,6 +23,11 @@ from persona_system.models import Context
 from workers.contract.payloads import Job
 
 RequestId = Callable[[str, str | None, Context | None], bytes]
+Make = Callable[[], tuple[bytes, str]]
+"""Computes an answer: packed, and the persona in it."""
+
+WORTH_WAITING_S = 0.002  # a computation that takes longer is done once in the fleet, for all who wait
+_SLOW = 0.2  # weight of the latest batch in the average time of a computation
 
 
 @dataclass(slots=True)
@@ -34,6 +41,12 @@ class Plan:
     ticket: Ticket = field(default_factory=dict)
     owners: Mapping[int, bytes] = field(default_factory=dict)  # place -> tag of whose context is used
     items: dict[bytes, Item] = field(default_factory=dict)  # computed for this batch, by key
+    jobs: Sequence[Job | None] = ()  # none while the cache has no part in the batch
+    missing: int = 0  # looked up in vain
+    repeated: int = 0  # of these, asked twice in one batch and computed once
+    received: int = 0  # of these, computed by another process meanwhile
+    spent_s: float = 0.0  # on computing
+    once: bool = False  # computing takes so long that one process of the fleet is to do it
 
     def ready(self, place: int) -> bytes | None:
         """Return the packed answer of the job at *place*; None: compute it."""
@@ -41,8 +54,11 @@ class Plan:
         if value is not None and place not in self.anew:
             return value
         key = self.keys[place]
-        item = None if key is None else self.items.get(key)  # asked twice in one batch
-        return None if item is None else item.value
+        item = None if key is None else self.items.get(key)
+        if item is None:
+            return None
+        self.repeated += 1
+        return item.value
 
     def old(self, place: int) -> bytes | None:
         """Return the answer that was to be replaced, for when that fails."""
@@ -66,6 +82,9 @@ class Answers(Protocol):
     ) -> Plan:
         """Look *jobs* up; None stands for one that is not to be answered."""
 
+    def compute(self, plan: Plan, place: int, make: Make) -> tuple[bytes, bool]:
+        """Return the packed answer of the job at *place*, and whether it was computed for this job."""
+
     def finish(self, plan: Plan) -> None:
         """Keep what the batch computed."""
 
@@ -88,6 +107,10 @@ class NullAnswers:
         nothing: list[bytes | None] = [None] * len(jobs)
         return Plan(policy, nothing, nothing)
 
+    def compute(self, plan: Plan, place: int, make: Make) -> tuple[bytes, bool]:  # noqa: ARG002
+        """Compute it."""
+        return make()[0], True
+
     def finish(self, plan: Plan) -> None:
         """Keep nothing."""
 
@@ -96,7 +119,11 @@ class NullAnswers:
 
 
 class CachedAnswers:
-    """Answers of one *version* of the pipeline, whose *personas* may answer."""
+    """Answers of one *version* of the pipeline, whose *personas* may answer.
+
+    *afterwards* is called with each batch's plan when its reply is out and its answers are kept; what is
+    in there must be quick, and must not raise.
+    """
 
     def __init__(
         self,
@@ -105,12 +132,16 @@ class CachedAnswers:
         popularity: Popularity,
         version: str,
         personas: Sequence[str],
+        timer: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.cache = cache
+        self._timer = timer
+        self._computing_s: dict[str, float] = {}  # average by endpoint
         self._counters, self._popularity = counters, popularity
         self._version = version_id(version)
         self._personas = tuple([persona_tag(name) for name in personas])
         self._gates: dict[str, Gate] = {}
+        self.afterwards: list[Callable[[Plan], object]] = []
 
     def begin(
         self, policy: CachePolicy, request_id: RequestId, jobs: Sequence[Job | None], *, ask_store: bool
@@ -120,11 +151,12 @@ class CachedAnswers:
         plan = Plan(policy, nothing, list(nothing))
         if not self.cache.up:
             return plan
+        plan.once = self._computing_s.get(policy.endpoint, 0.0) > WORTH_WAITING_S
         places = self._admitted(policy.endpoint, jobs, ask_store=ask_store)
         if not places:
             return plan
         requests, owners = [], {}
-        plan.keys = list(nothing)
+        plan.keys, plan.jobs = list(nothing), jobs
         for place in places:
             job = jobs[place]
             assert job is not None  # noqa: S101 - places are of jobs
@@ -141,10 +173,56 @@ class CachedAnswers:
         self._counters.add(policy.endpoint, refreshed=len(plan.anew) + len(places) - len(wanted))
         return plan
 
+    def compute(self, plan: Plan, place: int, make: Make) -> tuple[bytes, bool]:
+        """Return the packed answer of the job at *place*, and whether it was computed for this job.
+
+        An answer of 70 us is computed at once, even if another process does the same: waiting for that one
+        takes 1.5 ms.  Where the average is beyond 2 ms (another analyser), one process computes it, and
+        its tags are those of all personas, since who will answer is not known to those who wait.
+        """
+        started = self._timer()
+        try:
+            key = plan.keys[place]
+            if key is None or not plan.once:
+                value, persona = make()
+                plan.computed(place, value, persona)
+                return value, True
+            mine: list[bytes] = []
+
+            def compute() -> bytes:
+                mine.append(make()[0])
+                return mine[0]
+
+            owner = plan.owners.get(place)
+            tags = (endpoint_tag(plan.policy.endpoint), *self._personas, *(() if owner is None else (owner,)))
+            value = compute_once(self.cache, key, compute, tags=tags, lifetime=plan.policy.lifetime)
+            plan.received += not mine
+            return value, bool(mine)
+        finally:
+            plan.spent_s += self._timer() - started
+
     def finish(self, plan: Plan) -> None:
         """Store what the batch computed, with one write."""
+        computed = plan.missing - plan.repeated - plan.received
+        self._counters.add(
+            plan.policy.endpoint,
+            worker_local=plan.repeated,
+            worker_shared=plan.received,
+            computed=computed,
+        )
+        if computed > 0:
+            endpoint, each_s = plan.policy.endpoint, plan.spent_s / computed
+            before_s = self._computing_s.get(endpoint, each_s)
+            self._computing_s[endpoint] = before_s + _SLOW * (each_s - before_s)
         if plan.items:
             self.cache.store(list(plan.items.values()), plan.ticket, keep=plan.policy.keep_computed)
+        for follow in self.afterwards:
+            follow(plan)
+
+    def admits(self, endpoint: str, text: str) -> bool:
+        """Tell whether the cache would be asked about *text*: while it does not pay, only about a sample."""
+        gate = self._gate(endpoint)
+        return gate.open or gate.sampled(crc32(text.encode()))
 
     def close(self) -> None:
         """Give connections back."""
@@ -170,12 +248,8 @@ class CachedAnswers:
         plan.ticket = found.ticket
         plan.anew = frozenset(places[index] for index in found.refresh)
         hits = found.local + found.shared
-        self._counters.add(
-            plan.policy.endpoint,
-            worker_local=found.local,
-            worker_shared=found.shared,
-            computed=len(keys) - hits,
-        )
+        plan.missing = len(keys) - hits
+        self._counters.add(plan.policy.endpoint, worker_local=found.local, worker_shared=found.shared)
         if ask_store:  # else the producer had the hits, and what is left says nothing
             self._gate(plan.policy.endpoint).note(len(keys), hits)
 

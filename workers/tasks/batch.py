@@ -17,9 +17,8 @@ from workers.answers import Plan, RequestId
 from workers.contract.payloads import Job, Outcome, Problem, Reply, Status, with_metadata
 from workers.contract.wire import compress
 from workers.errors import Unanswerable
-from workers.observability.bugs import ReportBug
 from workers.runtime import Runtime
-from workers.tasks.opening import open_batch, refuse
+from workers.tasks.opening import id_of, open_batch, refuse
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +26,6 @@ _ASKED_JUST_NOW_MS = 100.0  # since the producer looked; beyond it another worke
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_job = msgspec.msgpack.Decoder(Job).decode
-
-
-class _JobId(msgspec.Struct):
-    id: str = ""
-
-
-_decode_id = msgspec.msgpack.Decoder(_JobId).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +59,8 @@ def answer_batch(payload: bytes, runtime: Runtime, kind: Kind) -> None:
         [job if isinstance(job, Job) else None for job in jobs],
         ask_store=batch.looked_up is not True or queued_ms > _ASKED_JUST_NOW_MS,
     )
-    report_bug = runtime.report_bug
     outcomes = [
-        _answer(job, place, plan, kind, report_bug) if isinstance(job, Job) else job
+        _answer(job, place, plan, kind, runtime) if isinstance(job, Job) else job
         for place, job in enumerate(jobs)
     ]
     reply = Reply(
@@ -91,25 +82,29 @@ def _unpack(packed: msgspec.Raw, now_ms: float) -> Job | Outcome:
         problem = Problem(
             "INVALID_INPUT", message, path.strip("`$.") or "job", "send what the contract names"
         )
-        return Outcome(_id_of(packed), Status.REJECTED, problem=problem)
+        return Outcome(id_of(packed), Status.REJECTED, problem=problem)
     if job.deadline_ms is not None and now_ms > job.deadline_ms:
         return Outcome(job.id, Status.EXPIRED)
     return job
 
 
-def _answer(job: Job, place: int, plan: Plan, kind: Kind, report_bug: ReportBug) -> Outcome:
+def _answer(job: Job, place: int, plan: Plan, kind: Kind, runtime: Runtime) -> Outcome:
     value = plan.ready(place)
     cached = value is not None
     if value is None:
-        try:
+
+        def make() -> tuple[bytes, str]:
             result = kind.answer(job)
-            value = _encode(result)
-            plan.computed(place, value, kind.persona_of(result))
+            return _encode(result), kind.persona_of(result)
+
+        try:
+            value, computed = runtime.answers.compute(plan, place, make)
+            cached = not computed
         except InvalidInput as error:
             problem = Problem(error.code, error.problem, error.field, error.fix)
             return Outcome(job.id, Status.REJECTED, problem=problem)
         except Exception as error:  # noqa: BLE001 - a bug in one answer must not take its neighbours with it
-            report_bug("answering a job", error)
+            runtime.report_bug("answering a job", error)
             value, cached = plan.old(place), True
             if value is None:
                 problem = Problem("INTERNAL", f"an internal error ({type(error).__name__})")
@@ -117,10 +112,3 @@ def _answer(job: Job, place: int, plan: Plan, kind: Kind, report_bug: ReportBug)
     if job.metadata is not None:
         value = with_metadata(value, job.metadata)
     return Outcome(job.id, Status.OK, msgspec.Raw(value), cached=cached)
-
-
-def _id_of(packed: msgspec.Raw) -> str:
-    try:
-        return _decode_id(packed).id
-    except (msgspec.MsgspecError, RecursionError):
-        return ""

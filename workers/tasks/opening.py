@@ -28,6 +28,7 @@ class _Envelope(msgspec.Struct):
 _encode = msgspec.msgpack.Encoder().encode
 _decode_batch = msgspec.msgpack.Decoder(Batch).decode
 _decode_envelope = msgspec.msgpack.Decoder(_Envelope).decode
+_decode_id = msgspec.msgpack.Decoder(_JobId).decode
 
 
 def open_batch(payload: bytes) -> Batch:
@@ -79,3 +80,11 @@ def refuse(payload: bytes, runtime: Runtime, error: Unanswerable) -> None:
         outcomes = [Outcome(job.id, Status.DEAD, problem=problem) for job in envelope.jobs]
         reply = Reply(batch_id=envelope.id, queued_ms=0.0, worked_ms=0.0, outcomes=outcomes)
         runtime.replies.send(envelope.reply_to, _encode(reply))
+
+
+def id_of(packed: msgspec.Raw) -> str:
+    """Return the id of a job that cannot be unpacked otherwise; empty when there is none to be found."""
+    try:
+        return _decode_id(packed).id
+    except (msgspec.MsgspecError, RecursionError):
+        return ""
