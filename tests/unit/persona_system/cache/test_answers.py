@@ -129,4 +129,10 @@ def test_other_answers_come_with_another_version() -> None:
             answer = PIPELINE.process(text, given_key, used)
             digest.update(f"{answer.content}|{answer.resonance_key}|{answer.routing.reasoning}".encode())
 
-    assert (ANSWERS, PIPELINE.catalogue.version, PIPELINE.analyser.version, digest.hexdigest()) == ()
+    # the same three versions with another digest: raise ANSWERS
+    assert (ANSWERS, PIPELINE.catalogue.version, PIPELINE.analyser.version, digest.hexdigest()) == (
+        1,
+        "249e8016afb5",
+        "rules@1-76efe658",
+        "dede3ec18996543c",
+    )
