@@ -70,7 +70,7 @@ class ClientAnswers:
         version = self._version.value
         if version is None or not self._cache.up:
             return [None] * len(requests), []
-        found = self._cache.lookup([version + request for request in requests], None, keep=policy is not BULK)
+        found = self._cache.lookup([version + request for request in requests], None)
         values = found.values
         for place in found.refresh:
             values[place] = None
