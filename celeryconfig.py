@@ -78,6 +78,19 @@ worker_disable_rate_limits = True  # a rate limit per worker is none per fleet
 timezone = "UTC"
 enable_utc = True
 
+
+# -- periodic tasks ---------------------------------------------------------------------------------
+def _every(period_s: int, task: str) -> dict[str, object]:
+    """Return beat's entry: void before the next one is due, so that an outage leaves nothing to catch up."""
+    options = {"queue": names.MAINTENANCE, "expires": period_s * 0.8, "ignore_result": True}
+    return {"task": task, "schedule": period_s, "options": options}
+
+
+beat_schedule = {  # what runs by itself, by name; the tasks' own docstrings say why so often
+    names.CACHE_WARM: _every(60, names.CACHE_WARM),
+    names.CACHE_PREFETCH: _every(30, names.CACHE_PREFETCH),
+}
+
 # -- brokers ----------------------------------------------------------------------------------------
 _REDIS = {
     "broker_transport_options": {

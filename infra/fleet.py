@@ -11,6 +11,7 @@ from producers.cli.collaborators import Section, Tell, client_sections
 
 if TYPE_CHECKING:
     from infra.local.settings import LocalSettings
+    from infra.local.urls import StackUrls
     from producers.settings import ClientSettings
 
 STARTING = "no stack is running here, starting one for this command; `ion up` keeps one running"
@@ -33,12 +34,13 @@ class LocalFleet:
             return
         tell(STARTING)
         try:
-            stack = LocalStack(LocalSettings())
+            # a command is over before anything periodic is due, and beat takes time to start
+            stack = LocalStack(LocalSettings().model_copy(update={"beat": False}))
             stack.start()
         except StackError as error:
             raise Unavailable("the stack", str(error)) from None
         try:
-            yield _client(stack.urls.broker_url, stack.urls.reply_url)
+            yield _client(stack.urls)
         finally:
             stack.stop()
 
@@ -56,27 +58,26 @@ class LocalFleet:
             return None
         if running.urls is None:
             raise Unavailable("the fleet", "the stack here uses an external broker; set ION_BROKER_URL to it")
-        return _client(running.urls.broker_url, running.urls.reply_url)
+        return _client(running.urls)
 
 
-def _client(broker_url: str, reply_url: str) -> "ClientSettings":
+def _client(urls: "StackUrls") -> "ClientSettings":
+    """Return the settings of a client of the stack at *urls*; servers that were named win over its own."""
     from pydantic import SecretStr  # noqa: PLC0415
 
     from producers.settings import ClientSettings  # noqa: PLC0415
 
     settings = ClientSettings()
-    return settings.model_copy(
-        update={
-            "broker_url": SecretStr(broker_url),
-            "reply_url": SecretStr(reply_url) if settings.reply_url is None else settings.reply_url,
-        }
-    )
+    update = {"broker_url": SecretStr(urls.broker_url)}
+    if settings.reply_url is None:
+        update["reply_url"] = SecretStr(urls.reply_url)
+    if settings.cache_url is None and urls.cache_url is not None:
+        update["cache_url"] = SecretStr(urls.cache_url)
+    return settings.model_copy(update=update)
 
 
 def sections() -> list[Section]:
     """Return the settings of every part, the workers' as the stack here would give them."""
-    from pydantic import SecretStr  # noqa: PLC0415
-
     from infra.local.settings import LocalSettings  # noqa: PLC0415
     from infra.local.urls import resolve  # noqa: PLC0415
     from workers.settings import WorkerSettings  # noqa: PLC0415
@@ -84,22 +85,26 @@ def sections() -> list[Section]:
     local = LocalSettings()
     if local.broker_url is not None:
         return [*client_sections(), Section("stack", local), Section("worker", WorkerSettings())]
-    urls = resolve(local, stack_socket(local))
-    worker = WorkerSettings(broker_url=SecretStr(urls.broker_url), reply_url=SecretStr(urls.reply_url))
-    return [
-        *client_sections(),
-        Section("stack", local),
-        Section("worker", worker, frozenset({"broker_url", "reply_url"})),
-    ]
+    urls = resolve(local, *stack_sockets(local))
+    worker = WorkerSettings.model_validate(
+        {"broker_url": urls.broker_url, "reply_url": urls.reply_url, "cache_url": urls.cache_url}
+    )
+    assumed = {"broker_url", "reply_url", *(("cache_url",) if local.embeds_cache else ())}
+    return [*client_sections(), Section("stack", local), Section("worker", worker, frozenset(assumed))]
 
 
-def stack_socket(settings: "LocalSettings") -> Path:
-    """Return where the server of the stack here listens; raise InvalidInput when it cannot."""
+def stack_sockets(settings: "LocalSettings") -> tuple[Path, Path]:
+    """Return where the server and the cache server here listen; raise InvalidInput when they cannot."""
+    from infra.local.commands import CACHE_SOCKET  # noqa: PLC0415
     from infra.local.directory import socket_path  # noqa: PLC0415
     from infra.local.errors import UnsafeDirectory  # noqa: PLC0415
 
     try:
-        return socket_path(settings.state_dir, Path(tempfile.gettempdir()).resolve())
+        temp_dir = Path(tempfile.gettempdir()).resolve()
+        return (
+            socket_path(settings.state_dir, temp_dir),
+            socket_path(settings.state_dir, temp_dir, CACHE_SOCKET),
+        )
     except UnsafeDirectory as error:
         raise InvalidInput(
             "ION_STATE_DIR", f"cannot hold a socket: {error.path} {error.problem}", error.fix

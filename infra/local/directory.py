@@ -1,4 +1,4 @@
-"""The private directories of a stack, and the path of its socket.
+"""The private directories of a stack, and the paths of its sockets.
 
 Units: socket paths are limited in bytes, as the kernel counts them.
 """
@@ -33,18 +33,20 @@ def ensure_private(path: Path) -> None:
         path.chmod(0o700)
 
 
-def socket_path(state_dir: Path, temp_dir: Path, limit: int = SOCKET_PATH_LIMIT) -> Path:
-    """Return where the server of *state_dir* listens.
+def socket_path(
+    state_dir: Path, temp_dir: Path, name: str = "valkey.sock", limit: int = SOCKET_PATH_LIMIT
+) -> Path:
+    """Return where the server of *state_dir* whose socket is called *name* listens.
 
     Beside its data, unless that path is longer than the kernel allows (deep checkouts, CI workspaces):
     then in a directory of its own under *temp_dir*, named after the state directory so that every
     command finds it.  The caller makes it private; see ensure_private.
     """
-    beside = state_dir / "valkey.sock"
+    beside = state_dir / name
     if len(os.fsencode(beside)) <= limit:
         return beside
-    name = hashlib.blake2b(os.fsencode(state_dir), digest_size=8).hexdigest()
-    short = temp_dir / f"ion-{os.geteuid()}-{name}" / "valkey.sock"
+    whose = hashlib.blake2b(os.fsencode(state_dir), digest_size=8).hexdigest()
+    short = temp_dir / f"ion-{os.geteuid()}-{whose}" / name
     if len(os.fsencode(short)) > limit:
         raise UnsafeDirectory(temp_dir, "is too long a path for a socket", "set TMPDIR to a shorter one")
     return short

@@ -23,7 +23,8 @@ def default_workers() -> int:
 class LocalSettings(BaseSettings):
     """What runs on this machine, and where.
 
-    With ``broker_url`` given, no Valkey is started and the workers use that server.  URLs may hold a
+    With ``broker_url`` given, no Valkey is started and the workers use that server.  With ``cache_url``
+    given, no cache server is started; empty, it means no cache, like ``cache`` false.  URLs may hold a
     password, hence the secret type.
     """
 
@@ -32,12 +33,16 @@ class LocalSettings(BaseSettings):
     state_dir: Path = Field(default=Path(".ion"), description="data, socket and lock of the stack")
     broker_url: SecretStr | None = Field(default=None, description="an external broker, as a Celery URL")
     reply_url: SecretStr | None = Field(default=None, description="external Redis/Valkey for replies")
+    cache: bool = Field(default=True, description="keep answers for the next who asks; false: compute each")
+    cache_url: SecretStr | None = Field(default=None, description="external Redis/Valkey for cached answers")
+    cache_memory_mb: int = Field(default=256, ge=8, description="room of the embedded cache server, in MiB")
     workers: int = Field(default_factory=default_workers, ge=1, le=256, description="worker processes")
     worker_pool: Literal["solo", "threads", "prefork"] = Field(default="solo", description="Celery's pool")
     worker_concurrency: int = Field(default=1, ge=1, le=256, description="batches at once per worker")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     start_timeout_s: float = Field(default=60.0, gt=0, description="patience with one process's start")
     stop_grace_s: float = Field(default=8.0, ge=0, description="time to finish before SIGKILL")
+    beat: bool = Field(default=True, description="run Celery beat for periodic tasks: one in a fleet does")
     flower: bool = Field(default=False, description="run Flower, the web page about workers and tasks")
     flower_port: int = Field(default=5555, ge=1, le=65535, description="on 127.0.0.1")
 
@@ -51,6 +56,15 @@ class LocalSettings(BaseSettings):
         if self.broker_url is not None and self.reply_url is None:
             reply_url_of(self.broker_url.get_secret_value())  # raises where there is none
         return self
+
+    @property
+    def embeds_cache(self) -> bool:
+        """Whether the stack runs a cache server of its own.
+
+        Beside an external broker it does not: the fleet may have other machines, and what is invalidated
+        must be so for all of them, which takes one cache that all are told of.
+        """
+        return self.cache and self.cache_url is None and self.broker_url is None
 
 
 def child_environment() -> dict[str, str]:

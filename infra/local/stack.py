@@ -1,4 +1,4 @@
-"""The embedded stack: a Valkey server and workers in a state directory, as a context manager.
+"""The embedded stack: Valkey servers and workers in a state directory, as a context manager.
 
     with LocalStack(LocalSettings()) as stack:
         client = PersonaClient(stack.urls.broker_url)
@@ -57,8 +57,10 @@ class LocalStack:
         worker_command: commands.WorkerCommand = commands.worker_command,
     ) -> None:
         self.settings, self._on_line, self._worker_command = settings, on_line, worker_command
-        self._socket = socket_path(settings.state_dir, Path(tempfile.gettempdir()).resolve())
-        self.urls = urls.resolve(settings, self._socket)
+        temp_dir = Path(tempfile.gettempdir()).resolve()
+        self._socket = socket_path(settings.state_dir, temp_dir)
+        self._cache_socket = socket_path(settings.state_dir, temp_dir, commands.CACHE_SOCKET)
+        self.urls = urls.resolve(settings, self._socket, self._cache_socket)
         self._lock: state.StackLock | None = None
         self._supervisor: Supervisor | None = None
         self._stop_requested = False
@@ -71,7 +73,8 @@ class LocalStack:
     def start(self) -> None:
         """Return when every process is ready.  On any error nothing is left running."""
         directory = self.settings.state_dir
-        for private in (directory, directory / "run", directory / "valkey", self._socket.parent):
+        sockets = (self._socket.parent, self._cache_socket.parent)
+        for private in (directory, directory / "run", directory / "valkey", *sockets):
             ensure_private(private)
         (directory / ".gitignore").write_text("*\n", encoding="utf-8")  # like .venv, it ignores itself
         self._lock = state.StackLock.acquire(directory, _LOCK_PATIENCE_S)
@@ -84,7 +87,7 @@ class LocalStack:
             if self._stop_requested:
                 self._supervisor.request_stop()
             self._supervisor.start()
-            state.announce(state.RunningStack(os.getpid(), directory, time.time(), self._own_socket))
+            state.announce(self._note())
         except BaseException:
             self.stop()
             raise
@@ -126,9 +129,14 @@ class LocalStack:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    @property
-    def _own_socket(self) -> Path | None:
-        return self._socket if self.embedded else None
+    def _note(self) -> state.RunningStack:
+        return state.RunningStack(
+            pid=os.getpid(),
+            state_dir=self.settings.state_dir,
+            started_at_s=time.time(),
+            socket=self._socket if self.embedded else None,
+            cache_url=self.urls.cache_url if self.settings.embeds_cache else None,
+        )
 
     def _stages(self) -> list[list[ProcessSpec]]:
         """Return the servers, then what needs them."""
@@ -136,10 +144,14 @@ class LocalStack:
         mark = {MARKER: str(directory)}
         env = {**mark, **self.urls.environment(), "ION_STATE_DIR": str(directory)}
         servers = [commands.valkey_spec(directory, self._socket, mark)] if self.embedded else []
+        if self.settings.embeds_cache:
+            servers.append(commands.cache_spec(self.settings, self._cache_socket, mark))
         clients = [
             commands.worker_spec(self.settings, index, env, self._worker_command)
             for index in range(1, self.settings.workers + 1)
         ]
+        if self.settings.beat:
+            clients.append(commands.beat_spec(self.settings, env))
         if self.settings.flower:
             clients.append(commands.flower_spec(self.settings, env))
         return [servers, clients]

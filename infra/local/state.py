@@ -67,17 +67,18 @@ class StackLock:
 
 @dataclass(frozen=True, slots=True)
 class RunningStack:
-    """A stack that another process runs.  ``urls`` is None where its servers are external."""
+    """A stack that another process runs.  ``urls`` is None where its broker is external."""
 
     pid: int
     state_dir: Path
     started_at_s: float  # seconds since the epoch
     socket: Path | None
+    cache_url: str | None = None  # of the embedded cache server
 
     @property
     def urls(self) -> StackUrls | None:
-        """The embedded server's URLs."""
-        return None if self.socket is None else socket_urls(self.socket)
+        """The embedded servers' URLs."""
+        return None if self.socket is None else socket_urls(self.socket, self.cache_url)
 
 
 def announce(stack: RunningStack) -> None:
@@ -87,6 +88,7 @@ def announce(stack: RunningStack) -> None:
         "started_at_s": stack.started_at_s,
         "socket": None if stack.socket is None else str(stack.socket),
         "broker_url": None if stack.urls is None else stack.urls.broker_url,
+        "cache_url": stack.cache_url,
     }
     draft = stack.state_dir / "stack.json.new"
     draft.write_text(json.dumps(note), encoding="utf-8")
@@ -114,7 +116,7 @@ def find_running(state_dir: Path) -> RunningStack | None:
     where = None if note["socket"] is None else Path(note["socket"])
     if not _alive(note["pid"]) or (where is not None and not answers(where)):
         return None
-    return RunningStack(note["pid"], state_dir, note["started_at_s"], where)
+    return RunningStack(note["pid"], state_dir, note["started_at_s"], where, note.get("cache_url"))
 
 
 def answers(path: Path, timeout_s: float = 1.0) -> bool:

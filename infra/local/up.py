@@ -70,7 +70,10 @@ def run_until_stopped(
 def process_names(settings: LocalSettings) -> Sequence[str]:
     """Return the names that appear before log lines, in the order of their colours."""
     names = [f"worker{index}" for index in range(1, settings.workers + 1)]
-    return ["valkey", *names, "flower"] if settings.broker_url is None else [*names, "flower"]
+    servers = ["valkey"] if settings.broker_url is None else []
+    if settings.embeds_cache:
+        servers.append("cache")
+    return [*servers, *names, "beat", "flower"]
 
 
 def running_table(processes: Sequence[ProcessInfo]) -> Table:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -39,7 +40,14 @@ def state_dir(tmp_path: Path) -> Path:
 @pytest.fixture
 def settings(state_dir: Path) -> LocalSettings:
     return LocalSettings(
-        state_dir=state_dir, broker_url=None, reply_url=None, workers=2, start_timeout_s=20, stop_grace_s=3
+        state_dir=state_dir,
+        broker_url=None,
+        reply_url=None,
+        cache_url=None,
+        workers=2,
+        beat=False,
+        start_timeout_s=20,
+        stop_grace_s=3,
     )
 
 
@@ -51,7 +59,7 @@ def supervisor(state_dir: Path) -> Iterator[Start]:
     def start(*words: str, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.run_stack", "fake", *words],
-            env={**os.environ, "ION_STATE_DIR": str(state_dir), "ION_WORKERS": "2", **environment},
+            env={**os.environ, **_small(state_dir), **environment},
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -78,6 +86,7 @@ def test_everything_is_up_inside_the_with_block_and_gone_after_it(settings: Loca
         rows = stack.processes()
         assert [(row.name, row.state) for row in rows] == [
             ("valkey", State.READY),
+            ("cache", State.READY),
             ("worker1", State.READY),
             ("worker2", State.READY),
         ]
@@ -87,7 +96,7 @@ def test_everything_is_up_inside_the_with_block_and_gone_after_it(settings: Loca
 
     assert left_of(settings.state_dir) == []
     assert find_running(settings.state_dir) is None
-    assert [row.pid for row in stack.processes()] == [None, None, None]
+    assert [row.pid for row in stack.processes()] == [None] * 4
 
 
 def test_both_urls_reach_the_same_server_through_its_socket_only(settings: LocalSettings) -> None:
@@ -98,18 +107,18 @@ def test_both_urls_reach_the_same_server_through_its_socket_only(settings: Local
             assert server.llen("tried") == 1
             assert server.config_get("port") == {"port": "0"}
             assert server.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
-        mode = settings.state_dir.stat().st_mode, (settings.state_dir / "valkey.sock").stat().st_mode
-        assert [oct(bits & 0o777) for bits in mode] == ["0o700", "0o700"]
+        places = (settings.state_dir, settings.state_dir / "valkey.sock", settings.state_dir / "cache.sock")
+        assert [oct(place.stat().st_mode & 0o777) for place in places] == ["0o700"] * 3
 
 
-def test_a_deep_directory_gets_a_short_socket(tmp_path: Path) -> None:
+def test_a_deep_directory_gets_short_sockets(tmp_path: Path, settings: LocalSettings) -> None:
     deep = tmp_path / ("d" * 100) / ".ion"
-    settings = LocalSettings(state_dir=deep, broker_url=None, reply_url=None, workers=1)
+    settings = settings.model_copy(update={"state_dir": deep})
 
     with LocalStack(settings, worker_command=fake_worker_command):
         with client(deep) as server:
             assert server.ping()
-        assert not (deep / "valkey.sock").exists()
+        assert not list(deep.glob("*.sock"))
 
 
 def test_a_second_start_is_told_who_runs_the_first(settings: LocalSettings) -> None:
@@ -138,11 +147,15 @@ def test_a_worker_that_cannot_start_is_quoted_and_nothing_is_left(
 def test_external_servers_are_passed_on_and_no_valkey_starts(settings: LocalSettings, tmp_path: Path) -> None:
     with LocalStack(settings, worker_command=fake_worker_command) as server:
         other = LocalSettings(
-            state_dir=tmp_path / "other", broker_url=SecretStr(server.urls.broker_url), workers=1
+            state_dir=tmp_path / "other",
+            broker_url=SecretStr(server.urls.broker_url),
+            cache_url=None,
+            workers=1,
+            beat=False,
         )
         with LocalStack(other, worker_command=fake_worker_command) as stack:
             assert [row.name for row in stack.processes()] == ["worker1"]
-            assert stack.urls == server.urls
+            assert stack.urls == replace(server.urls, cache_url=None)
             ready = (other.state_dir / "run" / "worker1.ready").read_text()
             assert ready == server.urls.broker_url
             running = find_running(other.state_dir)
@@ -168,7 +181,7 @@ def test_a_killed_valkey_returns_with_its_data_though_its_file_was_cut(settings:
 
         with client(settings.state_dir) as server:
             assert server.get("kept") == b"yes"
-        assert [row.restarts for row in stack.processes()] == [1, 0, 0]
+        assert [row.restarts for row in stack.processes()] == [1, 0, 0, 0]
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -216,17 +229,18 @@ def test_a_stop_while_it_starts_is_obeyed(state_dir: Path) -> None:
 
 
 def test_frozen_and_stubborn_processes_do_not_hold_up_the_end(supervisor: Start, state_dir: Path) -> None:
-    """Workers get their 1 s, Valkey its 1.5 s; then both are killed."""
+    """Workers get their 1 s, Valkey its 1.5 s, the cache 0.5 s; then all are killed."""
     process = supervisor(FAKE_WORKER="stubborn", ION_STOP_GRACE_S="1")
-    valkey = next(int(line.split()[0]) for line in left_of(state_dir) if "valkey-server" in line)
-    os.kill(valkey, signal.SIGSTOP)
+    for line in left_of(state_dir):
+        if "valkey-server" in line:
+            os.kill(int(line.split()[0]), signal.SIGSTOP)
 
     process.terminate()
     _, log = process.communicate(timeout=GONE_S)
 
     assert process.returncode == 0
     assert left_of(state_dir) == []
-    assert log.count("did not stop within") == 3
+    assert log.count("did not stop within") == 4
 
 
 def test_quiet_means_trouble_only(supervisor: Start, state_dir: Path) -> None:
@@ -268,9 +282,13 @@ def test_a_supervisor_killed_while_it_starts_leaves_nothing(state_dir: Path) -> 
 def _start_unwatched(state_dir: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "tests.support.run_stack", "fake"],
-        env={**os.environ, "ION_STATE_DIR": str(state_dir)},
+        env={**os.environ, **_small(state_dir)},
         stderr=subprocess.DEVNULL,
     )
+
+
+def _small(state_dir: Path) -> dict[str, str]:
+    return {"ION_STATE_DIR": str(state_dir), "ION_WORKERS": "2", "ION_BEAT": "false"}
 
 
 def _has_lock(pid: int, state_dir: Path) -> bool:
@@ -292,7 +310,7 @@ def test_a_killed_supervisor_leaves_nothing_and_the_data_survives(
     with client(state_dir) as server:
         server.set("kept", "yes")
     running = "\n".join(left_of(state_dir))
-    assert [running.count(word) for word in ("valkey-server", "fake_worker", "sleep(600)")] == [1, 2, 2]
+    assert [running.count(word) for word in ("valkey-server", "fake_worker", "sleep(600)")] == [2, 2, 2]
 
     process.kill()
     process.wait()

@@ -16,12 +16,14 @@ from celery import Celery
 import celeryconfig
 from infra.local.process import State
 from infra.local.settings import LocalSettings
-from infra.local.stack import LocalStack
+from infra.local.stack import LocalStack, ProcessInfo
 from infra.local.state import find_running
+from producers import PersonaClient, PersonaRequest
 from tests.support.processes import left_of
-from tests.support.stack import start_stack
+from tests.support.stack import client_settings_for, start_stack
 from tests.support.wait import wait_until
 
+KEY = "calm-medium-learning"
 BOTH = {"worker1@ion", "worker2@ion"}
 MAX_WORKER_BYTES = 120_000_000
 
@@ -44,7 +46,7 @@ def answering(broker_url: str) -> set[str]:
 def test_workers_are_ready_when_the_stack_says_so(stack: LocalStack) -> None:
     assert answering(stack.urls.broker_url) == BOTH
 
-    workers = [row for row in stack.processes() if row.name != "valkey"]
+    workers = [row for row in stack.processes() if row.name.startswith("worker")]
     assert [(row.name, row.state) for row in workers] == [
         ("worker1", State.READY),
         ("worker2", State.READY),
@@ -64,12 +66,39 @@ def test_workers_outlive_their_server(stack: LocalStack) -> None:
     assert [row.pid for row in stack.processes()[1:]] == [row.pid for row in workers]
 
 
-def test_a_killed_worker_is_replaced(stack: LocalStack) -> None:
-    pid = stack.processes()[1].pid
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
+def kill(stack: LocalStack, name: str) -> None:
+    """Kill a process of *stack* and wait until another one is in its place."""
 
-    wait_until(lambda: stack.processes()[1].restarts == 1 and stack.processes()[1].state is State.READY, 30)
+    def row() -> ProcessInfo:
+        return next(row for row in stack.processes() if row.name == name)
+
+    before = row()
+    assert before.pid is not None
+    os.kill(before.pid, signal.SIGKILL)
+    wait_until(lambda: row().restarts == before.restarts + 1 and row().state is State.READY, 30)
+
+
+def test_jobs_are_answered_while_the_cache_server_is_down_and_cached_when_it_is_back(
+    stack: LocalStack,
+) -> None:
+    """SIGSTOP first: a server that hangs costs its timeout, not an answer."""
+    cache = next(row.pid for row in stack.processes() if row.name == "cache")
+    assert cache is not None
+    with PersonaClient(client_settings_for(stack)) as client:
+        assert client.process("before", KEY).content
+        os.kill(cache, signal.SIGSTOP)
+        try:
+            assert client.process("while it hangs", KEY).content
+        finally:
+            os.kill(cache, signal.SIGCONT)
+        kill(stack, "cache")
+        assert client.process("right after its death", KEY).content
+
+        wait_until(lambda: client.submit(PersonaRequest("asked again", KEY)).outcome().cached, 20)
+
+
+def test_a_killed_worker_is_replaced(stack: LocalStack) -> None:
+    kill(stack, "worker1")
 
     assert answering(stack.urls.broker_url) == BOTH
 
@@ -77,7 +106,8 @@ def test_a_killed_worker_is_replaced(stack: LocalStack) -> None:
 @pytest.mark.parametrize("pool", ["threads", "prefork"])
 def test_a_killed_supervisor_leaves_no_worker_and_can_be_started_again(tmp_path: Path, pool: str) -> None:
     state_dir = tmp_path / ".ion"
-    environment = {**os.environ, "ION_STATE_DIR": str(state_dir), "ION_WORKERS": "2", "ION_WORKER_POOL": pool}
+    ours = {"ION_STATE_DIR": str(state_dir), "ION_WORKERS": "2", "ION_WORKER_POOL": pool}
+    environment = {**os.environ, **ours}
     for how in (signal.SIGKILL, signal.SIGTERM):
         with subprocess.Popen(
             [sys.executable, "-m", "tests.support.run_stack", "real"],
@@ -98,7 +128,14 @@ def test_flower_shows_the_workers_to_this_machine_only(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     settings = LocalSettings(
-        state_dir=tmp_path / "ion", broker_url=None, reply_url=None, workers=1, flower=True, flower_port=port
+        state_dir=tmp_path / "ion",
+        broker_url=None,
+        reply_url=None,
+        cache=False,
+        workers=1,
+        beat=False,
+        flower=True,
+        flower_port=port,
     )
     with LocalStack(settings) as stack:
         assert [row.name for row in stack.processes()] == ["valkey", "worker1", "flower"]

@@ -56,6 +56,7 @@ def rabbit_stack(
             "broker_url": f"amqp://guest:guest@127.0.0.1:5672/{virtual_host}",
             "reply_url": stack.urls.reply_url,
             "workers": 2,
+            "beat": False,
         }
     )
     with LocalStack(settings) as started:

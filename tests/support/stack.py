@@ -1,4 +1,4 @@
-"""A whole embedded stack for tests: real Valkey, real workers, a directory of its own."""
+"""A whole embedded stack for tests: real Valkey, real workers, a cache, a directory of its own."""
 
 import sys
 from collections.abc import Callable
@@ -10,10 +10,23 @@ from producers.settings import ClientSettings
 
 
 def start_stack(
-    tmp_path: Path, workers: int = 2, on_line: Callable[[str, str], None] = ignore_line
+    tmp_path: Path,
+    workers: int = 2,
+    on_line: Callable[[str, str], None] = ignore_line,
+    *,
+    cache: bool = True,
+    beat: bool = False,
 ) -> LocalStack:
     """Return a started stack under *tmp_path*; whoever asked for it calls ``stop``."""
-    settings = LocalSettings(state_dir=tmp_path / "ion", broker_url=None, reply_url=None, workers=workers)
+    settings = LocalSettings(
+        state_dir=tmp_path / "ion",
+        broker_url=None,
+        reply_url=None,
+        cache=cache,
+        cache_url=None,
+        workers=workers,
+        beat=beat,
+    )
     stack = LocalStack(settings, on_line)
     stack.start()
     return stack
@@ -27,5 +40,9 @@ def fake_worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
 
 def client_settings_for(stack: LocalStack, **changes: object) -> ClientSettings:
     """Return settings for a client of *stack*, with *changes*."""
-    urls = {"broker_url": stack.urls.broker_url, "reply_url": stack.urls.reply_url}
+    urls = {
+        "broker_url": stack.urls.broker_url,
+        "reply_url": stack.urls.reply_url,
+        "cache_url": stack.urls.cache_url or "",  # empty: none, whatever the environment says
+    }
     return ClientSettings.model_validate({**urls, **changes})

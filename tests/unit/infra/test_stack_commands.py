@@ -1,5 +1,6 @@
 """The command lines of the stack, its URLs, and what its settings accept."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -8,16 +9,26 @@ import redis
 from kombu import Connection
 from pydantic import SecretStr, ValidationError
 
-from infra.local.commands import flower_command, valkey_command, worker_command, worker_spec
+from infra.local.commands import (
+    beat_command,
+    beat_spec,
+    cache_command,
+    flower_command,
+    valkey_command,
+    worker_command,
+    worker_spec,
+)
 from infra.local.settings import LocalSettings, child_environment
 from infra.local.urls import resolve, socket_urls
 
 SOCKET = Path("/home/someone/a project/.ion/valkey.sock")
+CACHE = Path("/c")
 
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BROKER_URL", "REPLY_URL", "WORKERS", "STATE_DIR", "FLOWER", "WORKER_POOL"):
+    names = ("BROKER_URL", "REPLY_URL", "CACHE_URL", "CACHE", "CACHE_MEMORY_MB", "BEAT")
+    for name in (*names, "WORKERS", "STATE_DIR", "FLOWER", "WORKER_POOL"):
         monkeypatch.delenv(f"ION_{name}", raising=False)
 
 
@@ -34,6 +45,15 @@ def test_valkey_listens_on_its_socket_only_and_keeps_its_data() -> None:
     assert (options["--appendonly"], options["--appendfsync"]) == ("yes", "everysec")
     assert options["--maxmemory-policy"] == "noeviction"
     assert "--pidfile" not in options
+
+
+def test_the_cache_server_writes_nothing_and_makes_room_for_what_comes() -> None:
+    command = cache_command(Path("/bin/valkey-server"), Path("/run"), Path("/c.sock"), memory_mb=64)
+    options = dict(zip(command[1::2], command[2::2], strict=True))
+
+    assert (options["--port"], options["--unixsocket"]) == ("0", "/c.sock")
+    assert (options["--appendonly"], options["--save"]) == ("no", "")
+    assert (options["--maxmemory"], options["--maxmemory-policy"]) == ("64mb", "volatile-ttl")
 
 
 def test_a_worker_consumes_every_queue_but_the_dead_letters() -> None:
@@ -58,6 +78,27 @@ def test_a_worker_is_ready_when_its_file_exists_and_an_old_file_is_taken_away(tm
     spec.prepare()
 
     assert not spec.ready()
+
+
+def test_beat_is_ready_when_it_has_written_its_schedule_and_an_old_one_does_not_count(
+    tmp_path: Path,
+) -> None:
+    """Its file survives it; only what is newer than the latest start says that this start succeeded."""
+    run = tmp_path / "run"
+    run.mkdir()
+    spec = beat_spec(LocalSettings(state_dir=tmp_path), {})
+    schedule = run / "beat-schedule.dat"
+    assert not spec.ready()
+    schedule.touch()
+    spec.prepare()
+    os.utime(schedule, ns=(0, 0))
+    assert not spec.ready()
+
+    later_ns = (run / "beat.started").stat().st_mtime_ns + 1_000_000
+    os.utime(schedule, ns=(later_ns, later_ns))
+
+    assert spec.ready()
+    assert beat_command(run / "beat-schedule")[-2:] == ("beat", f"--schedule={run / 'beat-schedule'}")
 
 
 def test_flower_is_for_this_machine_and_for_looking_only() -> None:
@@ -94,16 +135,49 @@ def test_given_urls_win_over_the_embedded_ones(
         reply_url=None if reply is None else SecretStr(reply),
     )
 
-    urls = resolve(settings, Path("/s"))
+    urls = resolve(settings, Path("/s"), CACHE)
 
     assert (urls.broker_url, urls.reply_url) == expected
 
 
+@pytest.mark.parametrize(
+    ("changes", "own", "expected"),
+    [
+        ({}, True, "unix:///c?db=0"),
+        ({"cache": False}, False, None),
+        ({"cache_url": ""}, False, None),
+        ({"cache_url": "redis://r:1/2"}, False, "redis://r:1/2"),
+        ({"cache_url": "redis://r:1/2", "cache": False}, False, None),
+        ({"reply_url": "redis://r:1/2"}, True, "unix:///c?db=0"),
+        ({"broker_url": "redis://b:1/0"}, False, None),
+        ({"broker_url": "redis://b:1/0", "cache_url": "redis://r:1/2"}, False, "redis://r:1/2"),
+    ],
+)
+def test_the_cache_is_the_one_given_else_our_own_beside_our_own_broker(
+    changes: dict[str, object],
+    own: bool,  # noqa: FBT001 - a column of the table
+    expected: str | None,
+) -> None:
+    """An external broker may have workers on other machines: one cache each would not stay coherent."""
+    settings = LocalSettings.model_validate(changes)
+
+    assert settings.embeds_cache is own
+    assert resolve(settings, Path("/s"), CACHE).cache_url == expected
+
+
+def test_children_are_told_that_there_is_no_cache() -> None:
+    """An empty variable, or the one that we inherited would lead them to somebody's cache."""
+    urls = resolve(LocalSettings(cache=False), Path("/s"), CACHE)
+
+    assert urls.environment()["ION_CACHE_URL"] == ""
+
+
 def test_urls_keep_their_passwords_to_themselves() -> None:
-    settings = LocalSettings(broker_url=SecretStr("redis://:hunter2@b:1/0"))
+    secret = SecretStr("redis://:hunter2@b:1/0")
+    settings = LocalSettings(broker_url=secret, cache_url=secret)
 
     assert "hunter2" not in repr(settings)
-    assert "hunter2" not in repr(resolve(settings, Path("/s")))
+    assert "hunter2" not in repr(resolve(settings, Path("/s"), CACHE))
 
 
 def test_a_broker_without_replies_needs_a_reply_url() -> None:

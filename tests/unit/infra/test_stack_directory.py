@@ -1,5 +1,6 @@
 """Private directories, the socket's path, the lock and the note about who is running."""
 
+import json
 import os
 import socket
 from pathlib import Path
@@ -15,6 +16,12 @@ TEMP = Path("/tmp")  # noqa: S108 - a path to compute with, nothing is written
 
 def test_the_socket_is_beside_the_data() -> None:
     assert socket_path(Path("/srv/.ion"), TEMP) == Path("/srv/.ion/valkey.sock")
+
+
+def test_each_server_has_its_socket_in_the_same_place() -> None:
+    assert socket_path(Path("/srv/.ion"), TEMP, "cache.sock") == Path("/srv/.ion/cache.sock")
+    deep = Path("/srv") / ("x" * 120)
+    assert socket_path(deep, TEMP, "cache.sock") == socket_path(deep, TEMP).with_name("cache.sock")
 
 
 def test_a_path_that_just_fits_stays() -> None:
@@ -115,6 +122,20 @@ def test_a_note_without_a_holder_is_no_stack(tmp_path: Path) -> None:
 
     assert found == state.RunningStack(os.getpid(), tmp_path, 0.0, None)
     assert found.urls is None
+
+
+def test_the_note_says_where_the_cache_is_and_may_be_older_than_caches(tmp_path: Path) -> None:
+    lock = state.StackLock.acquire(tmp_path, patience_s=0)
+    try:
+        stack = state.RunningStack(os.getpid(), tmp_path, 0.0, None, "unix:///c?db=0")
+        state.announce(stack)
+        assert state.find_running(tmp_path) == stack
+        note = json.loads((tmp_path / "stack.json").read_text())
+        assert note.pop("cache_url") == "unix:///c?db=0"
+        (tmp_path / "stack.json").write_text(json.dumps(note))
+        assert state.find_running(tmp_path) == state.RunningStack(os.getpid(), tmp_path, 0.0, None)
+    finally:
+        lock.release()
 
 
 def test_a_stack_whose_server_does_not_answer_is_not_found(tmp_path: Path) -> None:
