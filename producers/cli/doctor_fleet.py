@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from producers.cli.collaborators import Check, Fleet
+from producers.cli.doctor_cache import cache_checks
 from producers.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def fleet_checks(fleet: Fleet) -> Iterator[Check]:
     broker_url, reply_url = settings.urls()
     depths = yield from _broker_checks(settings, broker_url)
     yield from _reply_checks(settings, reply_url)
+    yield from cache_checks(settings, broker_url)
     if depths is not None:
         yield from queue_checks(depths)
         yield _job_check(settings)
@@ -108,9 +110,13 @@ def _job_check(settings: "ClientSettings") -> Check:
 
     with PersonaClient(settings) as client:
         started = time.perf_counter()
-        handle = client.submit(
-            PersonaRequest("ion doctor: 안녕하세요", "calm-medium-learning", deadline=_JOB_DEADLINE)
+        request = PersonaRequest(
+            "ion doctor: 안녕하세요",
+            "calm-medium-learning",
+            deadline=_JOB_DEADLINE,
+            use_cache=False,  # a cached answer would say nothing about the workers
         )
+        handle = client.submit(request)
         outcome = handle.outcome()
         took_ms = (time.perf_counter() - started) * 1000
     if outcome.status == "ok":
