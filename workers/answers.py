@@ -41,7 +41,7 @@ class Plan:
     ticket: Ticket = field(default_factory=dict)
     owners: Mapping[int, bytes] = field(default_factory=dict)  # place -> tag of whose context is used
     items: dict[bytes, Item] = field(default_factory=dict)  # computed for this batch, by key
-    jobs: Sequence[Job | None] = ()  # none while the cache has no part in the batch
+    jobs: Sequence[Job | None] = ()  # none while the cache is away
     missing: int = 0  # looked up in vain
     repeated: int = 0  # of these, asked twice in one batch and computed once
     received: int = 0  # of these, computed by another process meanwhile
@@ -151,12 +151,13 @@ class CachedAnswers:
         plan = Plan(policy, nothing, list(nothing))
         if not self.cache.up:
             return plan
+        plan.jobs = jobs
         plan.once = self._computing_s.get(policy.endpoint, 0.0) > WORTH_WAITING_S
         places = self._admitted(policy.endpoint, jobs, ask_store=ask_store)
         if not places:
             return plan
         requests, owners = [], {}
-        plan.keys, plan.jobs = list(nothing), jobs
+        plan.keys = list(nothing)
         for place in places:
             job = jobs[place]
             assert job is not None  # noqa: S101 - places are of jobs

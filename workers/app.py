@@ -5,22 +5,16 @@ import time
 from celery import Celery
 
 import celeryconfig
-from persona_system.cache.keys import version_id
-from persona_system.cache.local import LocalCache
-from persona_system.cache.notes import Note
-from persona_system.cache.popularity import Popularity
-from persona_system.cache.redis_cache import RedisCache
-from persona_system.cache.two_tier import TwoTierCache
-from persona_system.pipeline import PersonaPipeline, load_pipeline
+from persona_system.pipeline import load_pipeline
 from workers import signals
-from workers.answers import Answers, CachedAnswers, NullAnswers
-from workers.base import TaskOptions, bind
+from workers.base import TaskOptions, bind, bind_periodic
+from workers.caching import open_cache
 from workers.contract import names
 from workers.dead_letter import BrokerDeadLetters
 from workers.observability.bugs import log_bug, sentry_reporter
 from workers.runtime import RedisReplies, Runtime, RuntimeSlot
 from workers.settings import WorkerSettings
-from workers.tasks import persona
+from workers.tasks import cache, persona
 
 
 def create_app(settings: WorkerSettings) -> Celery:
@@ -32,36 +26,23 @@ def create_app(settings: WorkerSettings) -> Celery:
     dsn = settings.sentry_dsn
 
     def build_runtime() -> Runtime:
+        report_bug = log_bug if dsn is None else sentry_reporter(dsn.get_secret_value())
         pipeline = load_pipeline(directory=settings.catalogue_dir, max_text_chars=settings.max_text_chars)
+        answers, upkeep = open_cache(settings, pipeline, report_bug)
         return Runtime(
             pipeline=pipeline,
             replies=RedisReplies(settings.effective_reply_url, settings.reply_timeout_s),
             dead_letters=BrokerDeadLetters(app),
             now_ms=lambda: time.time() * 1000,
-            report_bug=log_bug if dsn is None else sentry_reporter(dsn.get_secret_value()),
-            answers=build_answers(settings, pipeline),
+            report_bug=report_bug,
+            answers=answers,
+            upkeep=upkeep,
         )
 
     slot = RuntimeSlot(build_runtime)
     bind(app, slot, TaskOptions(names.PERSONA_PROCESS), persona.process)
     bind(app, slot, TaskOptions(names.PERSONA_RECOMMEND), persona.recommend)
+    bind_periodic(app, slot, names.CACHE_WARM, cache.warm)
+    bind_periodic(app, slot, names.CACHE_PREFETCH, cache.prefetch)
     signals.connect(settings, slot)
     return app
-
-
-def build_answers(settings: WorkerSettings, pipeline: PersonaPipeline) -> Answers:
-    """Return this process's part of the answer cache, which begins to serve in the background."""
-    if settings.cache_url is None:
-        return NullAnswers()
-    redis = RedisCache(settings.cache_url.get_secret_value(), settings.cache_timeout_ms / 1000)
-    local = (
-        LocalCache(settings.cache_entries, int(settings.cache_mb * 2**20)) if settings.cache_entries else None
-    )
-    cache = TwoTierCache(local, redis)
-    version = Note(redis, "version")  # tells producers which answers are the present ones
-    redis.on_up.append(lambda store: version.write(store, version_id(pipeline.version)))
-    answers = CachedAnswers(
-        cache, redis.counters, Popularity(), pipeline.version, pipeline.catalogue.personas.names
-    )
-    cache.start()
-    return answers

@@ -15,6 +15,7 @@ from workers.runtime import Runtime, RuntimeSlot
 logger = logging.getLogger(__name__)
 
 TaskBody = Callable[[bytes, Runtime], None]
+PeriodicBody = Callable[[Runtime], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,18 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
             raise
 
     app.task(run, bind=True, name=options.name, max_retries=options.max_retries)
+
+
+def bind_periodic(app: Celery, slot: RuntimeSlot, name: str, body: PeriodicBody) -> None:
+    """Register *body* with *app* as the task *name*, which nobody waits for.
+
+    What fails is reported and not tried again: the next period is near.
+    """
+
+    def run() -> None:
+        try:
+            body(slot.get())
+        except Exception as error:  # noqa: BLE001 - upkeep that fails must not look like a failed answer
+            slot.get().report_bug(name, error)
+
+    app.task(run, name=name)

@@ -38,6 +38,32 @@ class DeadLetters(Protocol):
         """Store *payload* as it came; raise Unavailable when that failed."""
 
 
+class Upkeep(Protocol):
+    """The care that the answer cache takes from time to time."""
+
+    def warm(self) -> None:
+        """Have the popular answers at hand."""
+
+    def prefetch(self) -> None:
+        """Compute what people will probably ask next, as far as that was left for later."""
+
+    def close(self) -> None:
+        """Stop what runs in the background."""
+
+
+class NoUpkeep:
+    """No cache to take care of."""
+
+    def warm(self) -> None:
+        """Do nothing."""
+
+    def prefetch(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """The collaborators of a task.  *now_ms* reads the wall clock, in ms since the Unix epoch."""
@@ -48,9 +74,11 @@ class Runtime:
     now_ms: Callable[[], float]
     report_bug: ReportBug = log_bug
     answers: Answers = field(default_factory=NullAnswers)
+    upkeep: Upkeep = field(default_factory=NoUpkeep)
 
     def close(self) -> None:
         """Close what holds connections."""
+        self.upkeep.close()
         self.answers.close()
         self.replies.close()
 

@@ -101,6 +101,10 @@ class Prefetcher:
         self._allowance = 0.0
         self._earned_until = 0  # the request up to which the allowance was earned
 
+    def follows(self, slot: bytes) -> bool:
+        """Tell whether *slot* is followed now; of others, ``asked`` needs no content (``b""`` will do)."""
+        return bool(slot) and (not slot[-1] & self._mask or slot in self._waiting)
+
     def asked(self, slot: bytes, content: bytes) -> tuple[bytes, ...]:
         """Note that *slot* asked *content*; return what to prefetch now, usually nothing."""
         with self._lock:

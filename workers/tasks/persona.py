@@ -2,6 +2,7 @@
 
 from persona_system.cache.answers import PROCESS, RECOMMEND, process_request, recommend_request
 from persona_system.models import Recommendation, Response
+from persona_system.pipeline import PersonaPipeline
 from workers.contract.payloads import Job
 from workers.runtime import Runtime
 from workers.tasks.batch import Kind, answer_batch
@@ -9,22 +10,30 @@ from workers.tasks.batch import Kind, answer_batch
 
 def process(payload: bytes, runtime: Runtime) -> None:
     """Answer a packed batch of messages with a ``Response`` each; errors as ``answer_batch``."""
-    pipeline = runtime.pipeline
-
-    def answer(job: Job) -> Response:
-        return pipeline.process(job.text, job.key, job.context)
-
-    answer_batch(payload, runtime, Kind(PROCESS, process_request, answer, _process_persona))
+    answer_batch(payload, runtime, process_kind(runtime.pipeline))
 
 
 def recommend(payload: bytes, runtime: Runtime) -> None:
     """Answer a packed batch of scenarios with a ``Recommendation`` each; errors as ``answer_batch``."""
-    pipeline = runtime.pipeline
+    answer_batch(payload, runtime, recommend_kind(runtime.pipeline))
+
+
+def process_kind(pipeline: PersonaPipeline) -> Kind:
+    """Return what *pipeline* makes of messages."""
+
+    def answer(job: Job) -> Response:
+        return pipeline.process(job.text, job.key, job.context)
+
+    return Kind(PROCESS, process_request, answer, _process_persona)
+
+
+def recommend_kind(pipeline: PersonaPipeline) -> Kind:
+    """Return what *pipeline* makes of scenarios."""
 
     def answer(job: Job) -> Recommendation:
         return pipeline.recommend(job.text, job.key)
 
-    answer_batch(payload, runtime, Kind(RECOMMEND, recommend_request, answer, _recommended_persona))
+    return Kind(RECOMMEND, recommend_request, answer, _recommended_persona)
 
 
 def _process_persona(response: Response) -> str:
