@@ -47,6 +47,9 @@ class Listener(Protocol):
     def forget(self) -> None:
         """Drop what depends on news: some may have been missed.  Also called from the thread that lost it."""
 
+    def broke(self) -> None:
+        """Count that the link, which was up, is down."""
+
     def arrived(self) -> None:
         """Do what waited for the link to come up; raise Unavailable."""
 
@@ -86,6 +89,7 @@ class Link:
                 return
             self.up = False
             self._changed.notify_all()
+        self._listener.broke()
         self._listener.forget()
         logger.warning("the cache is off: %s", why)
 

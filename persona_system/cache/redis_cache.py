@@ -298,6 +298,10 @@ class RedisCache:
         self._stamps.known.forget_all()
         self._tell(None)
 
+    def broke(self) -> None:
+        """Count the outage, whoever noticed it."""
+        self.counters.add(SCOPE, outages=1)
+
     def arrived(self) -> None:
         """Do what waited for the store to be there."""
         for job in self.on_up:
@@ -359,8 +363,6 @@ class RedisCache:
         self._complain("the cache store takes no writes (out of memory or read-only)")
 
     def _lost(self, error: Unavailable) -> None:
-        if self._link.up:
-            self.counters.add(SCOPE, outages=1)
         self._link.lost(error)
 
     def _complain(self, what: str) -> None:

@@ -5,7 +5,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
+import redis
 
+from persona_system.cache import link
 from persona_system.cache.local import LocalCache
 from persona_system.cache.redis_cache import RedisCache
 from persona_system.cache.two_tier import TwoTierCache
@@ -45,6 +47,17 @@ class Backend:
     def shared(self) -> bool:
         return self.server is not None
 
+    @property
+    def client(self) -> "redis.Redis":
+        assert self.server is not None
+        return self.server.client
+
+
+@pytest.fixture(autouse=True)
+def _impatient_links(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let links look up often whether they are to close: tests close many."""
+    monkeypatch.setattr(link, "POLL_S", 0.01)
+
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Server]:
@@ -74,7 +87,15 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
         yield backend_of(tiers, server_of(tiers, request), closing)
 
 
-@pytest.fixture(params=("local+valkey", "local+redis7"))
+@pytest.fixture(params=COMPOSITIONS[1:])
+def shared(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    """Each composition with a store, which is empty."""
+    tiers = str(request.param)
+    with ExitStack() as closing:
+        yield backend_of(tiers, server_of(tiers, request), closing)
+
+
+@pytest.fixture(params=COMPOSITIONS[3:])
 def two_tier(request: pytest.FixtureRequest) -> Iterator[Backend]:
     """Both tiers, on an empty store."""
     tiers = str(request.param)
