@@ -10,7 +10,8 @@ Format:  big-endian ``magic u16, version u8, tags u8, crc32 u32, created_ms i64,
 """
 
 import struct
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 from zlib import crc32
 
 from persona_system.cache.keys import TAG_BYTES
@@ -32,8 +33,7 @@ Stamped = tuple[tuple[bytes, bytes], ...]
 """Tags, each with the stamp it had when the answer was made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """What was stored: *due_ms* and *dead_ms* are ages, counted from *created_ms*."""
 
     value: bytes
@@ -48,7 +48,7 @@ def seal(key: bytes, value: bytes, created_ms: int, due_ms: int, dead_ms: int, s
     if len(stamped) > MAX_TAGS:
         raise ValueError(f"an answer has at most {MAX_TAGS} tags, not {len(stamped)}")
     times = _TIMES.pack(created_ms, min(due_ms, _MAX_AGE_MS), min(dead_ms, _MAX_AGE_MS))
-    about = b"".join([times, *[half for pair in stamped for half in pair]])
+    about = times + _packed(stamped)
     head = _HEAD.pack(_MAGIC, FORMAT, len(stamped), crc32(value, crc32(about, crc32(key))))
     return b"".join((head, about, value))
 
@@ -64,10 +64,24 @@ def unseal(key: bytes, stored: bytes) -> Envelope | None:
     if crc32(memoryview(stored)[_CHECKED_FROM:], crc32(key)) != checksum:
         return None
     created_ms, due_ms, dead_ms = _TIMES.unpack_from(stored, _CHECKED_FROM)
-    stamped = tuple(
+    return Envelope(
+        stored[value_from:], created_ms, due_ms, dead_ms, _unpacked(stored[_TAGS_FROM:value_from])
+    )
+
+
+# Answers of a few personas share their tags: each combination is packed and unpacked once.
+
+
+@lru_cache(maxsize=1024)
+def _packed(stamped: Stamped) -> bytes:
+    return b"".join([half for pair in stamped for half in pair])
+
+
+@lru_cache(maxsize=1024)
+def _unpacked(pairs: bytes) -> Stamped:
+    return tuple(
         [
-            (stored[at : at + TAG_BYTES], stored[at + TAG_BYTES : at + _PAIR])
-            for at in range(_TAGS_FROM, value_from, _PAIR)
+            (pairs[at : at + TAG_BYTES], pairs[at + TAG_BYTES : at + _PAIR])
+            for at in range(0, len(pairs), _PAIR)
         ]
     )
-    return Envelope(stored[value_from:], created_ms, due_ms, dead_ms, stamped)
