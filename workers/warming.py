@@ -75,8 +75,9 @@ class Warmer:
 
     def close(self) -> None:
         """Stop warming."""
-        self._closing = True
-        thread = self._thread
+        with self._lock:
+            self._closing = True
+            thread = self._thread
         if thread is not None:
             thread.join(_PATIENCE_S)
 
@@ -85,8 +86,9 @@ class Warmer:
         with self._lock:
             if self._closing or (self._thread is not None and self._thread.is_alive()):
                 return
-            self._thread = threading.Thread(target=self._run, name="ion-warm", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="ion-warm", daemon=True)
+            thread.start()
+            self._thread = thread
 
     def _run(self) -> None:
         try:
