@@ -3,7 +3,7 @@
 Everything here belongs to one process and is made after the fork.
 """
 
-from persona_system.cache.answers import PROCESS, RECOMMEND
+from persona_system.cache.answers import POLICIES, PROCESS, RECOMMEND, endpoint_tag, persona_tag
 from persona_system.cache.keys import version_id
 from persona_system.cache.local import LocalCache
 from persona_system.cache.notes import Note
@@ -29,8 +29,10 @@ from workers.warming import Warmer
 class CacheUpkeep:
     """Warming and, unless it is switched off, prefetching."""
 
-    def __init__(self, warmer: Warmer, prefetching: Prefetching | None) -> None:
-        self.warmer, self.prefetching = warmer, prefetching
+    def __init__(
+        self, warmer: Warmer, prefetching: Prefetching | None = None, exchange: Exchange | None = None
+    ) -> None:
+        self.warmer, self.prefetching, self.exchange = warmer, prefetching, exchange
 
     def warm(self) -> None:
         """Have the popular answers at hand."""
@@ -60,17 +62,19 @@ def open_cache(
     version = Note(redis, names.CACHE_VERSION_NOTE)
     redis.on_up.append(lambda store: version.write(store, version_id(pipeline.version)))
     personas, popularity = pipeline.catalogue.personas.names, Popularity()
+    redis.keep_stamps_of([endpoint_tag(policy.endpoint) for policy in POLICIES])
+    redis.keep_stamps_of([persona_tag(name) for name in personas])
     answers = CachedAnswers(cache, redis.counters, popularity, pipeline.version, personas)
     kinds = {PROCESS.endpoint: process_kind(pipeline), RECOMMEND.endpoint: recommend_kind(pipeline)}
     ahead = Ahead(cache, redis, pipeline.version, personas, kinds, report_bug)
     book = RecipeBook(redis, popularity)
     answers.afterwards.append(book.note)
-    prefetching = None
+    warmer = Warmer(ahead, Trends(redis, popularity), book, settings.cache_warm)
+    upkeep = CacheUpkeep(warmer)
     if settings.cache_prefetch:
         prefetcher = Prefetcher()
         prefetching = Prefetching(ahead, book, answers.admits, prefetcher)
-        Exchange(redis, prefetcher, prefetching.learnt)
         answers.afterwards.append(prefetching.note)
-    warmer = Warmer(ahead, Trends(redis, popularity), book, settings.cache_warm)
+        upkeep = CacheUpkeep(warmer, prefetching, Exchange(redis, prefetcher, prefetching.learnt))
     cache.start()
-    return answers, CacheUpkeep(warmer, prefetching)
+    return answers, upkeep
