@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from producers.cli import analyze, bulk, config, doctor, personas, process, route
+from producers.cli import analyze, bulk, cache, config, doctor, personas, process, route
 from producers.cli.collaborators import Collaborators
 from producers.cli.report import OK, USAGE, Trouble, explain, print_json, tell
 
@@ -34,9 +34,21 @@ def new_app() -> typer.Typer:
     group.callback()(_group)  # else a group of one command takes the command's place
     add(group, "run", bulk.run, "JSONL or CSV in, answers as JSONL out.", bulk.RUN_EXAMPLES)
     app.add_typer(group, name="bulk")
+    app.add_typer(_cache_group(), name="cache")
     add(app, "config", config.config, "The settings in effect.", config.CONFIG_EXAMPLES)
     add(app, "doctor", doctor.doctor, "Why something does not work.", doctor.DOCTOR_EXAMPLES)
     return app
+
+
+def _cache_group() -> typer.Typer:
+    group = typer.Typer(help="The answer cache of the fleet.", no_args_is_help=True, rich_markup_mode=None)
+    add(group, "stats", cache.stats, "How jobs ended, hit rates, the store.", cache.STATS_EXAMPLES)
+    add(group, "top", cache.top, "The requests that are asked most.", cache.TOP_EXAMPLES)
+    add(group, "explain", cache.explain, "Would this hit, and why or why not.", cache.EXPLAIN_EXAMPLES)
+    add(group, "invalidate", cache.invalidate, "Void answers by their tags.", cache.INVALIDATE_EXAMPLES)
+    add(group, "clear", cache.clear, "Void all answers.", cache.CLEAR_EXAMPLES)
+    add(group, "warm", cache.warm, "Have the popular answers at hand.", cache.WARM_EXAMPLES)
+    return group
 
 
 def add(
@@ -88,7 +100,7 @@ def _report_usage(error: TyperException, argv: Sequence[str]) -> int:
 
 def _command(argv: Sequence[str]) -> list[str]:
     words = [word for word in argv if not word.startswith("-")]
-    return words[: 2 if words[:1] == ["bulk"] else 1]
+    return words[: 2 if words[:1] in (["bulk"], ["cache"]) else 1]
 
 
 def _lower(text: str) -> str:
