@@ -6,7 +6,7 @@
               context of a person is used
 
 Producers and workers share this; only workers compute.
-Source:  facts of the system, section 6 (lifetimes: 300 s for results, 3,600 s for what rests on persona data).
+Source:  facts of the system, section 6 (300 s for results, 3,600 s for what rests on persona data alone).
 """
 
 from dataclasses import dataclass

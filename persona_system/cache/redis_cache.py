@@ -1,9 +1,9 @@
 """The shared tier: answers in Redis or Valkey, coherent with every other process that uses them.
 
-Keys of the store, all under one namespace (``ion:cache:``), all with a lifetime:
+Keys of the store, all under one namespace (``ion:cache:``), nearly all with a lifetime:
 
     e:{version and request}   an answer in its envelope, as long as it may be served
-    t:{tag}                   a tag's stamp, a day
+    t:{tag}                   a tag's stamp, a day; of endpoints, personas and everything, for good
     l:{version and request}   who computes this answer, half a second, renewed
     r:{version and request}   who refreshes it, 5 s
     stats                     a hash of counts, 30 days after the last one
@@ -20,7 +20,7 @@ import os
 import random
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from persona_system.cache.counters import Counters
 from persona_system.cache.envelope import CLOCK_SLACK_MS, Stamped, seal, unseal
@@ -29,7 +29,7 @@ from persona_system.cache.lease import Leases
 from persona_system.cache.link import Channel, Link
 from persona_system.cache.redis_store import RedisStore
 from persona_system.cache.shared_stamps import SharedStamps, tags_in
-from persona_system.cache.tiers import Found, Item, Ticket, stamped_with
+from persona_system.cache.tiers import Found, Item, Stamper, Ticket
 from persona_system.errors import Unavailable
 
 logger = logging.getLogger(__name__)
@@ -122,11 +122,11 @@ class RedisCache:
         return found, sealed[0] if sealed else None
 
     def _store_sealed(self, items: Sequence[Item], ticket: Ticket) -> tuple[list[Found | None], list[bytes]]:
-        now, created_ms = self._clock(), int(self._wall() * 1000)
+        now, created_ms, stamper = self._clock(), int(self._wall() * 1000), Stamper(ticket)
         kept: list[Found | None] = []
         writes: list[tuple[bytes, bytes, int]] = []
         for item, name in zip(items, names_of(self._answers, [item.key for item in items]), strict=True):
-            stamped = stamped_with(item.tags, ticket)
+            stamped = stamper(item.tags)
             if stamped is None:
                 kept.append(None)
                 continue
@@ -140,6 +140,13 @@ class RedisCache:
             except Unavailable as error:
                 self._lost(error)
         return kept, [sealed for _, sealed, _ in writes]
+
+    def keep_stamps_of(self, tags: Iterable[bytes]) -> None:
+        """Let the stamps of *tags*, a few that many answers carry, stay in the store for good.
+
+        A server that is short of memory drops what expires; dropping such a stamp would void all those.
+        """
+        self._stamps.standing.update(tags)
 
     def current(self, stamped: Stamped) -> bool:
         """Tell whether these tags are known to have these stamps now."""
@@ -375,6 +382,7 @@ class RedisCache:
     def _start_afresh(self) -> None:
         """Leave the parent's thread, locks and connections to the parent; the next use connects."""
         self._link = Link(self)
-        self._stamps = SharedStamps(self._store, self.namespace)
+        standing, self._stamps = self._stamps.standing, SharedStamps(self._store, self.namespace)
+        self._stamps.standing = standing
         self.leases = Leases(self._store, self.namespace)
         self.counters.start_afresh()

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Sequence
 
 from persona_system.cache.envelope import STAMP_BYTES, Stamped
-from persona_system.cache.keys import TAG_BYTES, names_of
+from persona_system.cache.keys import EVERYTHING_ID, TAG_BYTES, names_of
 from persona_system.cache.redis_store import RedisStore
 from persona_system.cache.stamps import Stamps
 from persona_system.cache.tiers import Ticket
@@ -26,6 +26,7 @@ class SharedStamps:
         self._store = store
         self._tags, self.channel = f"{namespace}t:".encode(), f"{namespace}news"
         self.known = Stamps()
+        self.standing = {EVERYTHING_ID}  # few tags of many answers, whose stamps never expire
         self._prolonged_at: float | None = None
 
     def names(self, tags: Iterable[bytes]) -> list[bytes]:
@@ -55,8 +56,8 @@ class SharedStamps:
         made = [os.urandom(STAMP_BYTES) for _ in tags]
         answers = self._store.run(
             *[
-                ("SET", name, stamp, "NX", "GET", "PX", LIFE_MS)
-                for name, stamp in zip(self.names(tags), made, strict=True)
+                ("SET", name, stamp, "NX", "GET", *(() if tag in self.standing else ("PX", LIFE_MS)))
+                for tag, name, stamp in zip(tags, self.names(tags), made, strict=True)
             ]
         )
         holding = [stamp if answer is None else answer for stamp, answer in zip(made, answers, strict=True)]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from persona_system.cache.envelope import STAMP_BYTES, Stamped
+from persona_system.cache.keys import EVERYTHING_ID
 from persona_system.cache.lifetime import Lifetime
 from persona_system.cache.stamps import MAX_TAGS
 
@@ -28,7 +29,10 @@ class Found(NamedTuple):
 
 
 class Item(NamedTuple):
-    """An answer to store; *tags* must all be in the ticket that it is stored with."""
+    """An answer to store; *tags* must all be in the ticket that it is stored with.
+
+    The tag of every answer need not be among them.
+    """
 
     key: bytes
     value: bytes
@@ -68,12 +72,25 @@ class SharedTier(Protocol):
         """Stop serving."""
 
 
-def stamped_with(tags: Sequence[bytes], ticket: Ticket) -> Stamped | None:
-    """Return *tags* with their stamps; None when one is missing, and the answer must not be kept."""
-    try:
-        return tuple([(tag, ticket[tag]) for tag in tags])
-    except KeyError:
-        return None
+class Stamper:
+    """Gives tags their stamps of one ticket; answers of a batch share few combinations of tags."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        self._ticket = ticket
+        self._done: dict[tuple[bytes, ...], Stamped | None] = {}
+
+    def __call__(self, tags: tuple[bytes, ...]) -> Stamped | None:
+        """Return *tags*, and the one of every answer, with stamps; None: one is missing, do not keep it."""
+        try:
+            return self._done[tags]
+        except KeyError:
+            pass
+        try:
+            stamped: Stamped | None = tuple([(tag, self._ticket[tag]) for tag in (*tags, EVERYTHING_ID)])
+        except KeyError:
+            stamped = None
+        self._done[tags] = stamped
+        return stamped
 
 
 class OwnTier:
@@ -102,8 +119,9 @@ class OwnTier:
         """Return *items* as they are to be kept in this process."""
         now = self._clock()
         kept: list[Found | None] = []
+        stamper = Stamper(ticket)
         for item in items:
-            stamped = stamped_with(item.tags, ticket)
+            stamped = stamper(item.tags)
             due_ms, dead_ms = item.lifetime.draw_ms(self._random)
             kept.append(
                 None

@@ -113,19 +113,20 @@ class TwoTierCache:
 
         One whose tags were invalidated since is void from the start.
         """
-        tagged = [Item(key, value, (*tags, EVERYTHING_ID), life) for key, value, tags, life in items]
-        for item, found in zip(tagged, self._tier.store(tagged, ticket), strict=True):
-            if found is not None and keep:
-                self._keep(item.key, found)
+        kept = self._tier.store(items, ticket)
+        if keep:
+            self._keep(
+                [(item.key, found) for item, found in zip(items, kept, strict=True) if found is not None]
+            )
 
     def store_one(self, item: Item, ticket: Ticket) -> bytes | None:
         """Keep one answer like ``store``; return it as ``take_in`` of another process wants it."""
         if self.redis is None:
             self.store((item,), ticket)
             return None
-        found, sealed = self.redis.store_one(item._replace(tags=(*item.tags, EVERYTHING_ID)), ticket)
+        found, sealed = self.redis.store_one(item, ticket)
         if found is not None:
-            self._keep(item.key, found)
+            self._keep([(item.key, found)])
         return sealed
 
     def take_in(self, key: bytes, sealed: bytes) -> bytes | None:
@@ -133,14 +134,14 @@ class TwoTierCache:
         found = None if self.redis is None else self.redis.opened(key, sealed)
         if found is None:
             return None
-        self._keep(key, found)
+        self._keep([(key, found)])
         return found.value
 
     def invalidate(self, *tags: str) -> bool:
         """Void every answer with one of *tags*, everywhere; False: as soon as the store is back."""
         ids = tag_ids(tags)
-        if self.redis is None and self.local is not None:
-            self.local.invalidate(ids)
+        if self.redis is None:
+            self._forget(ids)
         return self._tier.invalidate(ids)
 
     def clear(self) -> bool:
@@ -185,6 +186,7 @@ class TwoTierCache:
         was_due = set(due)
         answers, found.ticket = self._tier.lookup([keys[place] for place in asked], tags)
         now = self._clock()
+        kept: list[tuple[bytes, Found]] = []
         for place, answer in zip(asked, answers, strict=True):
             if answer is None:
                 continue
@@ -198,21 +200,35 @@ class TwoTierCache:
             else:
                 due.remove(place)
             found.values[place] = answer.value
-            if keep:
-                self._keep(keys[place], answer._replace(due_at=now + _REFRESH_S) if is_due else answer)
+            kept.append((keys[place], answer._replace(due_at=now + _REFRESH_S) if is_due else answer))
+        if keep:
+            self._keep(kept)
 
-    def _keep(self, key: bytes, found: Found) -> None:
+    def _keep(self, answers: Sequence[tuple[bytes, Found]]) -> None:
+        """Take *answers* into the local tier, except what is invalidated by the time it is there."""
         local = self.local
-        if local is None or not self._tier.current(found.stamped):
+        if local is None or not answers:
             return
-        local.put(key, found.value, found.due_at, found.dead_at, tuple([tag for tag, _ in found.stamped]))
-        if not self._tier.current(found.stamped):
-            local.discard(key)
+        current = self._tier.current
+        stamps = {id(found.stamped): found.stamped for _, found in answers}  # few distinct ones in a batch
+        tags = {
+            one: tuple([tag for tag, _ in stamped if tag != EVERYTHING_ID])
+            for one, stamped in stamps.items()
+            if current(stamped)
+        }
+        for key, found in answers:
+            if (of_answer := tags.get(id(found.stamped))) is not None:
+                local.put(key, found.value, found.due_at, found.dead_at, of_answer)
+        void = {one for one in tags if not current(stamps[one])}
+        if void:
+            for key, found in answers:
+                if id(found.stamped) in void:
+                    local.discard(key)
 
     def _forget(self, tags: Sequence[bytes] | None) -> None:
         if self.local is None:
             return
-        if tags is None:
+        if tags is None or EVERYTHING_ID in tags:
             self.local.clear()
         else:
             self.local.invalidate(tags)

@@ -90,14 +90,14 @@ def memory_check(server: CacheServer) -> Check:
     """Check what *server* does when it is full, and how near that is."""
     used = f"{server.used_bytes / _MIB:.1f} MiB"
     if not server.max_bytes:
-        fix = "set its maxmemory, and its maxmemory-policy to volatile-ttl"
+        fix = "set its maxmemory, and its maxmemory-policy to volatile-lfu"
         return Check("cache memory", "warn", f"{used} used, without a limit", fix)
     found = f"{used} of {server.max_bytes / _MIB:.0f} MiB used, {server.policy}"
     if server.policy == "noeviction":
-        fix = "set its maxmemory-policy to volatile-ttl: full, it takes no new answers"
+        fix = "set its maxmemory-policy to volatile-lfu: full, it takes no new answers"
         return Check("cache memory", "warn", found, fix)
-    if server.policy != "volatile-ttl" and server.used_bytes >= _FULL * server.max_bytes:
-        fix = "set its maxmemory-policy to volatile-ttl: others drop tags first, and their answers with them"
+    if not server.policy.startswith("volatile-") and server.used_bytes >= _FULL * server.max_bytes:
+        fix = "set its maxmemory-policy to volatile-lfu: others drop tags first, and their answers with them"
         return Check("cache memory", "warn", f"{found}: full", fix)
     return Check("cache memory", "ok", found)
 

@@ -42,7 +42,7 @@ def test_the_cache_is_a_server_of_its_own(settings: LocalSettings) -> None:
             limits = cache.config_get("maxmemory", "maxmemory-policy", "port")
         assert limits == {
             "maxmemory": str(256 * 1024 * 1024),
-            "maxmemory-policy": "volatile-ttl",
+            "maxmemory-policy": "volatile-lfu",
             "port": "0",
         }
         assert ClientSettings(state_dir=settings.state_dir).cache_address() == stack.urls.cache_url

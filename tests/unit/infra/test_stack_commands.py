@@ -53,7 +53,7 @@ def test_the_cache_server_writes_nothing_and_makes_room_for_what_comes() -> None
 
     assert (options["--port"], options["--unixsocket"]) == ("0", "/c.sock")
     assert (options["--appendonly"], options["--save"]) == ("no", "")
-    assert (options["--maxmemory"], options["--maxmemory-policy"]) == ("64mb", "volatile-ttl")
+    assert (options["--maxmemory"], options["--maxmemory-policy"]) == ("64mb", "volatile-lfu")
 
 
 def test_a_worker_consumes_every_queue_but_the_dead_letters() -> None:

@@ -14,7 +14,7 @@ from producers.cli.doctor_cache import CacheServer, cache_checks, latency_check,
 from producers.settings import ClientSettings
 
 MIB = 1024 * 1024
-GOOD = CacheServer("valkey 9.1.2", (7, 2), "volatile-ttl", used_bytes=3 * MIB, max_bytes=256 * MIB)
+GOOD = CacheServer("valkey 9.1.2", (7, 2), "volatile-lfu", used_bytes=3 * MIB, max_bytes=256 * MIB)
 
 
 def findings(server: CacheServer, *, shared: bool = False) -> dict[str, str]:
@@ -117,7 +117,7 @@ def test_our_own_server_passes_and_a_shared_one_is_noticed_by_any_name(server: s
         ("cache server", "ok"),
         ("cache memory", "ok"),
     ]
-    assert "of 16 MiB used, volatile-ttl" in apart[-1].found
+    assert "of 16 MiB used, volatile-lfu" in apart[-1].found
     assert [check.name for check in same if check.status == "warn"] == ["cache place"]
 
 
@@ -129,4 +129,4 @@ def test_a_server_that_takes_nothing_new_when_full_is_a_remark(server: str) -> N
     found = {check.name: check for check in cache_checks(settings, "amqp://b//")}
 
     assert found["cache memory"].status == "warn"
-    assert "volatile-ttl" in found["cache memory"].fix
+    assert "volatile-lfu" in found["cache memory"].fix
