@@ -63,10 +63,17 @@ def run_bench(effort: Effort, progress: Progress) -> dict[str, Any]:
     """
     requests = keyed_requests()
     with tempfile.TemporaryDirectory(prefix="ion-bench-") as directory:
-        local = LocalSettings(state_dir=Path(directory), broker_url=None, reply_url=None, log_level="WARNING")
+        local = LocalSettings(  # without a cache: this is about the queue
+            state_dir=Path(directory),
+            broker_url=None,
+            reply_url=None,
+            log_level="WARNING",
+            cache=False,
+            beat=False,
+        )
         with LocalStack(local) as stack, _bare_workers(stack.urls.broker_url) as (bare, bare_rss_mb):
             client = ClientSettings.model_validate(
-                {"broker_url": stack.urls.broker_url, "reply_url": stack.urls.reply_url}
+                {"broker_url": stack.urls.broker_url, "reply_url": stack.urls.reply_url, "cache_url": ""}
             )
             rounds = _alternate(_plan(bare, client, requests), effort, progress)
             rss_mb = {p.name: round((p.rss_bytes or 0) / _MB, 1) for p in stack.processes()}
