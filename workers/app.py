@@ -6,6 +6,7 @@ from celery import Celery
 
 import celeryconfig
 from persona_system.pipeline import load_pipeline
+from persona_system.ports import TextAnalyser
 from workers import signals
 from workers.base import TaskOptions, bind, bind_periodic
 from workers.caching import open_cache
@@ -17,8 +18,8 @@ from workers.settings import WorkerSettings
 from workers.tasks import cache, persona
 
 
-def create_app(settings: WorkerSettings) -> Celery:
-    """Return the Celery app of a worker process; connects to nothing yet."""
+def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -> Celery:
+    """Return the Celery app of a worker process; connects to nothing yet.  No *analyser*: our own."""
     app = Celery("ion", set_as_current=False)
     app.config_from_object(celeryconfig)
     app.conf.update(celeryconfig.broker_settings(settings.broker_url.get_secret_value()))
@@ -27,7 +28,7 @@ def create_app(settings: WorkerSettings) -> Celery:
 
     def build_runtime() -> Runtime:
         report_bug = log_bug if dsn is None else sentry_reporter(dsn.get_secret_value())
-        pipeline = load_pipeline(directory=settings.catalogue_dir, max_text_chars=settings.max_text_chars)
+        pipeline = load_pipeline(analyser, settings.catalogue_dir, settings.max_text_chars)
         answers, upkeep = open_cache(settings, pipeline, report_bug)
         return Runtime(
             pipeline=pipeline,
