@@ -14,18 +14,20 @@ Errors:  none; a value that is too large for the cache is not kept.
 
 import itertools
 import math
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import final
 
-from persona_system.cache.s3fifo import MAX_USES, Eviction
+from persona_system.cache.eviction import SAMPLE, Eviction
 
 # What an entry costs beyond its key, value and tags: itself, two times, its places in the dictionaries.
-_ENTRY_BYTES = 400
-_TAG_BYTES = 160  # a tag's place in the entry and in the index, shared by few
+_ENTRY_BYTES = 480  # (measured; the tests compare with tracemalloc)
+_TAG_BYTES = 330  # beyond its length, for a tag that no other entry has; a shared one costs about 90
+_GHOST_BYTES = 240  # a key that was evicted and is remembered without its value
+_GHOSTS_PER_ENTRY = 3
+_GHOSTS_SHARE = 4  # they take a quarter of the cache's bytes at most
 _DEAD = -math.inf
 
 
@@ -33,7 +35,18 @@ _DEAD = -math.inf
 class Entry:
     """A packed answer and its life: due for refresh at ``due_at``, never given out from ``dead_at`` on."""
 
-    __slots__ = ("dead_at", "due_at", "key", "size_bytes", "tags", "uses", "value")
+    __slots__ = (
+        "dead_at",
+        "due_at",
+        "key",
+        "queue",
+        "queued_at",
+        "size_bytes",
+        "tags",
+        "used_at",
+        "uses",
+        "value",
+    )
 
     def __init__(
         self, key: bytes, value: bytes, due_at: float, dead_at: float, tags: tuple[bytes, ...]
@@ -43,13 +56,8 @@ class Entry:
         self.due_at = due_at
         self.dead_at = dead_at
         self.tags = tags
-        self.uses = 0  # the policy's; a use that two threads count at once may count once
-        self.size_bytes = (
-            _ENTRY_BYTES
-            + sys.getsizeof(key)
-            + sys.getsizeof(value)
-            + sum(_TAG_BYTES + sys.getsizeof(tag) for tag in tags)
-        )
+        self.uses = self.used_at = self.queued_at = self.queue = 0  # the policy's
+        self.size_bytes = _ENTRY_BYTES + len(key) + len(value) + len(tags) * _TAG_BYTES + sum(map(len, tags))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +83,16 @@ class LocalCache:
         "_entries",
         "_evictions",
         "_expired",
-        "_hits",
         "_insertions",
         "_invalidated",
         "_lock",
-        "_max_bytes",
         "_max_entries",
+        "_max_entry_bytes",
         "_misses",
         "_order",
         "_tagged",
+        "_tick",
+        "_ticks",
     )
 
     def __init__(
@@ -92,27 +101,33 @@ class LocalCache:
         max_bytes: int = 4 * 1024 * 1024,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._max_entries, self._max_bytes, self._clock = max_entries, max_bytes, clock
+        self._max_entries, self._clock = max_entries, clock
         self._lock = threading.Lock()
         self._entries: dict[bytes, Entry] = {}
         self._tagged: dict[bytes, set[bytes]] = {}
-        self._order = Eviction(max_entries)
+        self._ticks = _Counter()  # the policy's time: hits, and what it takes itself
+        self._tick = self._ticks.step
+        ghosts = min(_GHOSTS_PER_ENTRY * max_entries, max_bytes // _GHOSTS_SHARE // _GHOST_BYTES)
+        self._order = Eviction(max_entries, ghosts, self._tick)
+        self._max_entry_bytes = max_bytes - ghosts * _GHOST_BYTES
         self._bytes = self._insertions = self._evictions = self._invalidated = 0
-        self._hits, self._misses, self._expired = _Counter(), _Counter(), _Counter()
+        self._misses, self._expired = _Counter(), _Counter()
 
     def get(self, key: bytes) -> Entry | None:
         """Return the living entry under *key* and count the look-up."""
         entry = self._entries.get(key)
         if entry is None:
-            self._misses.add()
+            self._misses.step()
             return None
         if entry.dead_at <= self._clock():
-            self._misses.add()
-            self._expired.add()
+            self._misses.step()
+            self._expired.step()
             return None
-        if entry.uses < MAX_USES:
-            entry.uses += 1
-        self._hits.add()
+        now = self._tick()
+        if now % SAMPLE == 0:
+            self._order.learn_hit(entry, now)
+        entry.used_at = now
+        entry.uses += 1  # of two threads one may go uncounted here, but not in the statistics
         return entry
 
     def peek(self, key: bytes) -> Entry | None:
@@ -125,23 +140,23 @@ class LocalCache:
     ) -> Entry:
         """Keep *value* under *key* in place of what was there, and return its entry.
 
-        An entry that alone is larger than the cache is returned but not kept; what it replaces is dropped.
+        An entry that alone would fill the cache is returned but not kept; what it replaces is dropped.
         """
         entry = Entry(key, value, due_at, dead_at, tags)
         with self._lock:
             old = self._entries.get(key)
-            if entry.size_bytes > self._max_bytes:
+            if entry.size_bytes > self._max_entry_bytes:
                 if old is not None:
                     self._drop(old)
                 return entry
+            self._insertions += 1
             if old is None:
                 self._order.add(entry)
             else:
                 self._unlink(old)
-                self._order.replace(old, entry)
+                self._order.replace(old, entry, used=old.dead_at <= self._clock())
             self._link(entry)
-            self._insertions += 1
-            while len(self._entries) > self._max_entries or self._bytes > self._max_bytes:
+            while len(self._entries) > self._max_entries or self._bytes > self._max_entry_bytes:
                 self._unlink(self._entries.pop(self._order.evict()))
                 self._evictions += 1
         return entry
@@ -197,16 +212,16 @@ class LocalCache:
 
     @property
     def size_bytes(self) -> int:
-        """What the entries take up, overhead included; at most ``max_bytes``."""
-        return self._bytes
+        """What entries and ghosts take up, overhead included; at most ``max_bytes``."""
+        return self._bytes + self._order.ghosts * _GHOST_BYTES
 
     def stats(self) -> LocalStats:
         """Return what the cache holds and has done."""
         with self._lock:
             return LocalStats(
                 entries=len(self._entries),
-                bytes=self._bytes,
-                hits=self._hits.read(),
+                bytes=self.size_bytes,
+                hits=self._ticks.read() - self._order.ticks_taken,
                 misses=self._misses.read(),
                 insertions=self._insertions,
                 evictions=self._evictions,
@@ -232,24 +247,23 @@ class LocalCache:
     def _drop(self, entry: Entry) -> None:
         entry.dead_at = _DEAD
         del self._entries[entry.key]
-        self._order.remove(entry.key)
+        self._order.remove(entry)
         self._unlink(entry)
 
 
 class _Counter:
-    """Counts exactly without a lock: one step of ``itertools.count`` is one step of the interpreter.
+    """Counts exactly without a lock: ``step`` is one call into C, which no thread can come between.
 
-    Reading takes a step too, which is subtracted; readers hold the cache's lock.
+    Reading takes a step too, which is subtracted: then the next number is the count.  Readers hold a lock.
     """
 
-    __slots__ = ("_reads", "_steps", "add")
+    __slots__ = ("_reads", "step")
 
     def __init__(self) -> None:
-        self._steps = itertools.count()
         self._reads = 0
-        self.add = self._steps.__next__
+        self.step = itertools.count(1).__next__
 
     def read(self) -> int:
-        """Return how often ``add`` was called."""
+        """Return how often others called ``step``."""
         self._reads += 1
-        return next(self._steps) - self._reads + 1
+        return self.step() - self._reads

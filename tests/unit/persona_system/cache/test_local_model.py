@@ -4,7 +4,6 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from persona_system.cache.eviction import GHOSTS_PER_ENTRY
 from persona_system.cache.local import Entry, LocalCache
 
 MAX_ENTRIES, MAX_BYTES = 12, 16_000
@@ -78,12 +77,16 @@ class LocalCacheMachine(RuleBasedStateMachine):
     def bounds_hold_and_sums_are_exact(self) -> None:
         entries = list(self.cache._entries.values())
         assert len(self.cache) == len(entries) <= MAX_ENTRIES
-        assert self.cache.size_bytes == sum(e.size_bytes for e in entries) <= MAX_BYTES
+        ghosts = self.cache._order.ghosts
+        assert ghosts <= 3 * MAX_ENTRIES
+        assert self.cache.size_bytes == sum(e.size_bytes for e in entries) + 240 * ghosts <= MAX_BYTES
         assert all(self.last[e.key] is e for e in entries)
         tagged = {(tag, e.key) for e in entries for tag in e.tags}
         assert {(tag, key) for tag, keys in self.cache._tagged.items() for key in keys} == tagged
         assert all(self.cache._tagged.values())
-        assert self.cache._order.ghosts <= GHOSTS_PER_ENTRY * MAX_ENTRIES
+        ranked = [e for queue in self.cache._order._queues for e in queue.values()]
+        assert len(ranked) == len(entries)
+        assert {id(e) for e in ranked} == {id(e) for e in entries}
 
     @invariant()
     def counts_are_exact(self) -> None:
