@@ -1,8 +1,8 @@
 """An answer as the shared store holds it: a small header, then the packed value as it is.
 
 The header says when the answer was made, from when on it is due for a refresh, when it is dead, and with
-which tags, each with the stamp it had then.  A checksum over key, header and value tells corrupt bytes,
-foreign ones, and those that belong to another key.
+which tags, each with the stamp it had then.  A checksum over key, times, tags and value, begun with the
+number of tags, tells corrupt bytes, foreign ones, and those that belong to another key.
 
 Units:   wall-clock milliseconds since the Unix epoch for *created*; ages in milliseconds.
 Format:  big-endian ``magic u16, version u8, tags u8, crc32 u32, created_ms i64, due_ms u32, dead_ms u32``,
@@ -49,7 +49,7 @@ def seal(key: bytes, value: bytes, created_ms: int, due_ms: int, dead_ms: int, s
         raise ValueError(f"an answer has at most {MAX_TAGS} tags, not {len(stamped)}")
     times = _TIMES.pack(created_ms, min(due_ms, _MAX_AGE_MS), min(dead_ms, _MAX_AGE_MS))
     about = times + _packed(stamped)
-    head = _HEAD.pack(_MAGIC, FORMAT, len(stamped), crc32(value, crc32(about, crc32(key))))
+    head = _HEAD.pack(_MAGIC, FORMAT, len(stamped), crc32(value, crc32(about, crc32(key, len(stamped)))))
     return b"".join((head, about, value))
 
 
@@ -61,7 +61,7 @@ def unseal(key: bytes, stored: bytes) -> Envelope | None:
     value_from = _TAGS_FROM + tags * _PAIR
     if magic != _MAGIC or version != FORMAT or len(stored) < value_from:
         return None
-    if crc32(memoryview(stored)[_CHECKED_FROM:], crc32(key)) != checksum:
+    if crc32(memoryview(stored)[_CHECKED_FROM:], crc32(key, tags)) != checksum:
         return None
     created_ms, due_ms, dead_ms = _TIMES.unpack_from(stored, _CHECKED_FROM)
     return Envelope(

@@ -77,11 +77,11 @@ class Leases:
         """
         (name,) = names_of(self._lease, [key])
         until = time.monotonic() + patience_s
-        while time.monotonic() < until:
+        while (patience_s := until - time.monotonic()) > 0:
             (left_ms,) = self._store.run(("PTTL", name))
             if not isinstance(left_ms, int) or left_ms < 0:
                 left_ms = 0
-            for _, payload in watch.poll(left_ms / 1000):
+            for _, payload in watch.poll(min(left_ms / 1000, patience_s)):
                 return _ENDS.get(payload, payload)
             if left_ms == 0:
                 return Waited.ABANDONED

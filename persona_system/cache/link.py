@@ -108,9 +108,9 @@ class Link:
         while not self._closing:
             try:
                 channel = self._listener.connect()
-            except Unavailable as error:
+            except Exception as error:  # noqa: BLE001 - nobody else would try again
                 if not told:
-                    logger.warning("the cache is off: %s", error)
+                    logger.warning("the cache is off: %s", _why(error))
                 told = True
             else:
                 if told:
@@ -131,10 +131,8 @@ class Link:
                 self._changed.notify_all()
             self._listener.arrived()
             self._listen(channel)
-        except Unavailable as error:
-            self.lost(error)
         except Exception as error:  # noqa: BLE001 - a bug here must not leave the link up without news
-            self.lost(Unavailable("the cache link", type(error).__name__))
+            self.lost(_why(error))
         finally:
             channel.close()
 
@@ -154,3 +152,7 @@ class Link:
                 channel.ping()
                 asked = now
             self._listener.tick()
+
+
+def _why(error: Exception) -> Unavailable:
+    return error if isinstance(error, Unavailable) else Unavailable("the cache link", type(error).__name__)

@@ -1,10 +1,12 @@
 """Two processes' caches over one store: what one invalidates, the other does not serve."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from persona_system.cache.keys import names_of, tag_ids
+from persona_system.cache.local import LocalCache
 from persona_system.cache.tiers import Item
 from tests.backends.conftest import Backend
 from tests.support.caching import EXACT, News, get, key, put
@@ -121,6 +123,46 @@ def test_news_between_store_and_keeping_is_not_overlooked(
     assert get(other, "a") is None
 
 
+def test_news_while_an_answer_enters_the_local_tier_finds_it(
+    two_tier: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The news comes when the stamps have been looked at, and before the answer is in its place."""
+    cache = two_tier.make()
+    assert cache.local is not None
+    enter = LocalCache.put
+
+    def invalidated_just_before(local: LocalCache, *args: Any, **kwargs: Any) -> Any:
+        monkeypatch.undo()
+        cache.invalidate("t")
+        return enter(local, *args, **kwargs)
+
+    monkeypatch.setattr(LocalCache, "put", invalidated_just_before)
+    put(cache, "a", b"A", "t")
+    assert cache.local.peek(key("a")) is None
+
+
+def test_a_stamp_that_was_read_before_the_news_is_not_learnt_after_it(
+    shared: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = shared.make(), shared.make()
+    put(one, "a", b"old", "t")
+    assert other.redis is not None
+    news, store = News(other), other.redis._store
+    read = store.get_many
+
+    def slowly(names: Sequence[bytes]) -> list[bytes | None]:
+        answers = read(names)
+        monkeypatch.undo()
+        one.invalidate("t")
+        news.wait_for(1)
+        return answers
+
+    monkeypatch.setattr(store, "get_many", slowly)
+    ticket = other.lookup([key("b")], tag_ids(("t",))).ticket
+    other.store([Item(key("b"), b"old", tag_ids(("t",)), EXACT)], ticket)
+    assert [get(other, name) for name in "ab"] == [None, None]
+
+
 def test_a_broken_link_empties_the_local_tier_before_it_serves_again(two_tier: Backend) -> None:
     """The news of the invalidation is published while nobody listens."""
     one = two_tier.make()
@@ -154,8 +196,11 @@ def test_an_invalidation_while_the_link_comes_up_is_not_forgotten(
             answers.append(other.invalidate("t"))
 
     monkeypatch.setattr(other.redis, "_catch_up", then_invalidate)
+    served: list[tuple[bool, bytes | None]] = []
+    other.redis.on_up.append(lambda _: served.append((other.up, get(other, "a"))))
     shared.client.client_kill_filter(_type="pubsub")
     wait_until(lambda: answers == [False] and other.up and one.up)
+    assert served[0] == (False, None)  # the link was up, but the invalidation had not been made
     assert get(other, "a") is None
     assert get(one, "a") is None
 
@@ -186,3 +231,30 @@ def test_counts_of_all_processes_add_up(shared: Backend) -> None:
         assert cache.redis is not None
         cache.redis.stats()
     assert caches[0].redis.stats()["process"] == {"hits": 3}
+
+
+def test_a_stamp_that_was_made_anew_is_found_out(shared: Backend) -> None:
+    """It expired, nothing was invalidated, and the other process gave the tag another one."""
+    one, other = shared.make(), shared.make()
+    put(one, "a", b"A", "t")
+    shared.client.delete(*names_of(b"ion:cache:t:", list(tag_ids(("t",)))))
+    put(other, "b", b"B", "t")
+
+    found = one.lookup([key("b"), key("c")], tag_ids(("t",)))
+    one.store([Item(key("c"), b"C", tag_ids(("t",)), EXACT)], found.ticket)
+
+    assert found.values == [b"B", None]
+    assert get(other, "c") == b"C"
+
+
+def test_stamps_in_use_are_prolonged(shared: Backend) -> None:
+    """Else every answer of the store would be void once a day, on the hour that its stamps were made."""
+    one = shared.make()
+    put(one, "a", b"A", "t")
+    names = [bytes(name) for name in shared.client.scan_iter("ion:cache:t:*")]
+    for name in names:
+        shared.client.pexpire(name, 60_000)
+    shared.time.pass_by(1)  # the first tick is the first of the hour
+    wait_until(lambda: one.redis is not None and one.redis._stamps._prolonged_at is not None)
+    shared.time.pass_by(3_601)
+    wait_until(lambda: all(shared.client.pttl(name) > 60_000 for name in names))
