@@ -108,7 +108,14 @@ class Eviction:
 
         Needs no lock: of two threads that count at once one may be lost, which a statistic can bear.
         """
-        self._count_return(entry.uses, now - entry.used_at, SAMPLE)
+        uses, age = entry.uses, now - entry.used_at
+        classed, bits = (
+            uses.bit_length(),
+            (age * age).bit_length(),
+        )  # said again here, where a call would tell
+        self._returned[classed if classed < CLASSES else -1][bits if bits < BUCKETS else -1] += SAMPLE
+        if uses == 0:
+            self._new_returned += SAMPLE
 
     def add(self, entry: Ranked) -> None:
         """Rank an entry whose key is not ranked."""
@@ -118,7 +125,7 @@ class Eviction:
             self._new += 1
         else:
             uses = ghost & _USES
-            self._count_return(uses, now - (ghost >> _USES_BITS), 1)
+            self._count_return(uses, now - (ghost >> _USES_BITS))
             entry.uses = uses // 2 + 1
         entry.used_at = now
         self._queue(entry)
@@ -129,7 +136,7 @@ class Eviction:
         self._queues[old.queue][old.key] = new
         if used:
             now = self._step()
-            self._count_return(new.uses, now - new.used_at, 1)
+            self._count_return(new.uses, now - new.used_at)
             new.used_at, new.uses = now, new.uses + 1
 
     def remove(self, entry: Ranked) -> None:
@@ -175,10 +182,10 @@ class Eviction:
         entry.queue, entry.queued_at = _class(entry.uses), entry.used_at
         self._queues[entry.queue][entry.key] = entry
 
-    def _count_return(self, uses: int, age: int, weight: int) -> None:
-        self._returned[_class(uses)][_bucket(age)] += weight
+    def _count_return(self, uses: int, age: int) -> None:
+        self._returned[_class(uses)][_bucket(age)] += 1
         if uses == 0:
-            self._new_returned += weight
+            self._new_returned += 1
 
     def _remember(self, entry: Ranked) -> None:
         uses = entry.uses

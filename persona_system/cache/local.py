@@ -124,7 +124,7 @@ class LocalCache:
             self._expired.step()
             return None
         now = self._tick()
-        if now % SAMPLE == 0:
+        if not now % SAMPLE:
             self._order.learn_hit(entry, now)
         entry.used_at = now
         entry.uses += 1  # of two threads one may go uncounted here, but not in the statistics
