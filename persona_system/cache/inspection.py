@@ -8,7 +8,7 @@ Errors:  Unavailable, when the store does not answer.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -157,21 +157,14 @@ class Inspection:
         prefix = f"{self._namespace}e:"
         until = time.monotonic() + patience_s
         found: set[bytes] = set()
-        for names in self._steps(prefix + pattern):
-            found.update(key for name in names if (key := _key_of(name, len(prefix))) is not None)
-            if time.monotonic() >= until:
-                return found, False
-        return found, True
-
-    def _steps(self, pattern: str) -> Iterator[list[bytes]]:
         cursor = b"0"
         while True:
-            ((cursor, names),) = self._asked(("SCAN", cursor, "MATCH", pattern, "COUNT", _SCANNED))
+            ((cursor, names),) = self._asked(("SCAN", cursor, "MATCH", prefix + pattern, "COUNT", _SCANNED))
+            found.update(key for name in names if (key := _key_of(name, len(prefix))) is not None)
             if cursor == b"0":
-                if names:
-                    yield names
-                return
-            yield names
+                return found, True
+            if time.monotonic() >= until:
+                return found, False
 
 
 def _kept(

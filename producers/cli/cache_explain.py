@@ -21,7 +21,7 @@ from workers.contract import names
 if TYPE_CHECKING:
     from persona_system.pipeline import PersonaPipeline
 
-_OF_A_PERSON = frozenset({"user_id", "session_id", "preferred_persona"})
+_WHO = frozenset({"user_id", "session_id"})
 NOT_OURS = "of a person, or unknown here"  # a tag whose digest no name here gives
 
 
@@ -95,14 +95,12 @@ class Explanation:
         return "per process: one may still have a copy that the store has lost; this command has none"
 
     def _why_void(self) -> str:
-        changed = [stamp for stamp in self.stamps if stamp.stamped is not None and not stamp.current]
-        said = [
-            f"{self.name_of(stamp.tag)} was invalidated after it was made"
-            if stamp.now is not None
-            else f"{self.name_of(stamp.tag)} was invalidated, or lost its stamp, after it was made"
-            for stamp in changed
-        ]
-        return "; ".join(said)
+        changed = [stamp for stamp in self.stamps if not stamp.current]
+        tags = ", ".join(self.name_of(stamp.tag) for stamp in changed)
+        lost = any(stamp.now is None for stamp in changed)  # which looks the same
+        return f"since it was made, {tags} {'was' if len(changed) == 1 else 'were'} invalidated" + (
+            " (or lost what marks it as current)" if lost else ""
+        )
 
     def _why_absent(self) -> str:
         if not self.elsewhere:
@@ -188,5 +186,5 @@ def _default(name: str) -> Any:
 
 
 def is_anybodys(question: Question) -> bool:
-    """Whether nothing of a person is in the answer, so that all who ask the same share it."""
-    return question.counts is not None and not _OF_A_PERSON & set(question.counts)
+    """Whether the key depends on nobody, so that all who ask the same share the answer."""
+    return question.counts is not None and not _WHO & set(question.counts)

@@ -83,18 +83,20 @@ def _rows(found: Explanation, now: datetime) -> list[tuple[str, str]]:
         ("endpoint", found.endpoint or "unknown"),
         ("store", f"{kept.state}, {kept.size_bytes:,} bytes" if kept.size_bytes else str(kept.state)),
     ]
-    if kept.age_s is not None and kept.due_in_s is not None and kept.dead_in_s is not None:
+    if kept.age_s is not None:
+        rows.append(("age", f"{short_time(kept.age_s)}, made at {_clock(now, -kept.age_s)}"))
+    if kept.served and kept.due_in_s is not None and kept.dead_in_s is not None:
+        refreshing = ", somebody is at it" if kept.refreshing and kept.due_in_s <= 0 else ""
         rows += [
-            ("age", f"{short_time(kept.age_s)}, made at {_clock(now, -kept.age_s)}"),
-            ("due", _when(now, kept.due_in_s) + (", somebody is at it" if kept.refreshing else "")),
-            ("served", f"until {_clock(now, kept.dead_in_s)}, {_when(now, kept.dead_in_s, clock=False)}"),
+            ("refresh", f"due {_when(now, kept.due_in_s)}{refreshing}"),
+            ("served", f"until {_clock(now, kept.dead_in_s)}, for {short_time(kept.dead_in_s)}"),
         ]
     rows.append(("own tiers", found.own_tier()))
     if question.counts is not None:
         rows.append(("context", _context(found)))
     if question.sampled is not None:
-        asked = "asked about even" if question.sampled else "not asked about"
-        rows.append(("sample", f"{asked} while a process finds that its look-ups do not pay"))
+        one = "this is one" if question.sampled else "this is none"
+        rows.append(("sample", f"a process whose look-ups rarely hit asks about one text in 16; {one}"))
     return rows
 
 
@@ -109,17 +111,16 @@ def _version(found: Explanation) -> str:
 
 def _context(found: Explanation) -> str:
     question = found.question
-    parts = []
-    if question.counts:
-        parts.append(f"{', '.join(question.counts)} count")
-    if question.ignored:
-        parts.append(f"{', '.join(question.ignored)} ignored")
-    given = "; ".join(parts) or "none of it counts" if question.endpoint == "recommend" else "; ".join(parts)
+    parts = [
+        f"{verb} {', '.join(names)}"
+        for verb, names in (("counts:", question.counts), ("ignored:", question.ignored))
+        if names
+    ]
     if is_anybodys(question):
-        shared = "nothing of a person is used, so all who ask the same share the answer"
+        parts.append("no person is part of the key, all who ask the same share the answer")
     else:
-        shared = "whose it is is part of the key, so no two people ever share the answer"
-    return f"{given}; {shared}" if given else shared
+        parts.append("the person is part of the key, two people never share the answer")
+    return "; ".join(parts)
 
 
 def _tags(found: Explanation) -> Any:
@@ -157,9 +158,9 @@ def _hex(stamp: bytes | None) -> str:
     return "-" if stamp is None else stamp.hex()
 
 
-def _when(now: datetime, seconds: float, *, clock: bool = True) -> str:
-    at = f" ({_clock(now, seconds)})" if clock else ""
-    return f"in {short_time(seconds)}{at}" if seconds > 0 else f"since {short_time(-seconds)}{at}"
+def _when(now: datetime, seconds: float) -> str:
+    word = "in" if seconds > 0 else "since"
+    return f"{word} {short_time(abs(seconds))} ({_clock(now, seconds)})"
 
 
 def _clock(now: datetime, seconds: float) -> str:

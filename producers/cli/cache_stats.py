@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from producers.cli.cache_counts import RATES, REFRESHED, STORE, WAYS, Report, Usage, report_of
+from producers.cli.cache_counts import RATES, STORE, WAYS, Report, Usage, report_of
 from producers.cli.cache_place import Place
 from producers.cli.doctor_cache import CacheServer, said_by
 
@@ -131,7 +131,7 @@ def _ways(columns: Sequence[Usage]) -> "RenderableType":
         counts = [f"{usage.ways[way]:,}" for usage in columns]
         table.add_row(Text.assemble((glyph, colour), f" {label}"), *counts)
     table.add_row(Text("all jobs", "bold"), *[Text(f"{usage.asked:,}", "bold") for usage in columns])
-    table.add_row(f"{REFRESHED}: found, yet renewed", *[f"{usage.refreshed:,}" for usage in columns])
+    table.add_row("  found, yet computed anew", *[f"{usage.refreshed:,}" for usage in columns])
     for name in dict.fromkeys(name for usage in columns for name in usage.others or {}):
         table.add_row(name, *[f"{(usage.others or {}).get(name, 0):,}" for usage in columns])
     return table
@@ -189,14 +189,14 @@ def _others(report: Report) -> list["Text"]:
 def _server(stats: Stats) -> "Text":
     from rich.text import Text  # noqa: PLC0415
 
-    answers = f"{'' if stats.all_counted else 'at least '}{stats.answers:,} answers"
+    answers = f"{'' if stats.all_counted else 'at least '}{stats.answers:,} answers, void ones among them"
     heard = f"{stats.listening:,} {'process' if stats.listening == 1 else 'processes'} connected"
     if stats.server is None:
-        return Text.assemble(("server", "bold"), f"  {answers}, {heard}; it does not tell its memory")
+        return Text.assemble(("server", "bold"), f"  {answers}; {heard}; it does not tell its memory")
     server = stats.server
     limit = f"of {server.max_bytes / _MIB:,.0f} MiB" if server.max_bytes else "without a limit"
     memory = f"{server.used_bytes / _MIB:,.1f} MiB {limit}, {server.policy}, {stats.evicted:,} evicted"
-    return Text.assemble((server.name, "bold"), f"  {answers}, {heard}\n{memory}")
+    return Text.assemble((server.name, "bold"), f"  {heard}\n{answers}\n{memory}")
 
 
 def _table(title: str, columns: Sequence[str]) -> "Table":
