@@ -48,6 +48,7 @@ class RedisStore:
             retry=Retry(NoBackoff(), 0),  # whoever keeps the link tries again, not the caller
             protocol=2,
             client_name="ion-cache",
+            driver_info=None,  # two commands less to connect with
         )
         self._free: deque[ConnectionInterface] = deque()
         self._pid = os.getpid()
@@ -99,7 +100,7 @@ class RedisStore:
 
     def subscribe(self, *channels: str) -> "Subscription":
         """Return a subscription to *channels*, on a connection of its own, when the server has confirmed."""
-        connection = self._client.connection_pool.make_connection()
+        connection = self._connect()
         try:
             connection.send_command("SUBSCRIBE", *channels)
             for _ in channels:
@@ -115,6 +116,15 @@ class RedisStore:
         for connection in free:
             connection.disconnect()
 
+    def _connect(self) -> ConnectionInterface:
+        """Return a connection that connects when it is used.
+
+        Not the pool's ``make_connection``: that counts what it made, and after a hundred makes no more.
+        """
+        pool = self._client.connection_pool
+        connection: ConnectionInterface = pool.connection_class(**pool.connection_kwargs)
+        return connection
+
     @contextlib.contextmanager
     def _connection(self) -> Iterator["ConnectionInterface"]:
         if self._pid != os.getpid():  # what a parent opened is the parent's
@@ -123,7 +133,7 @@ class RedisStore:
         try:
             connection = free.pop()
         except IndexError:
-            connection = self._client.connection_pool.make_connection()
+            connection = self._connect()
         try:
             yield connection
         except _FAILURES as error:

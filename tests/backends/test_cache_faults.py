@@ -198,6 +198,19 @@ def test_a_killed_store_is_used_again_when_it_is_back(fleet: Fleet, caplog: pyte
     assert lines(caplog, "the cache is off") == 1
 
 
+def test_connections_do_not_run_out(fleet: Fleet) -> None:
+    """300 are made and dropped one after the other, as by a process that lives for months."""
+    cache = fleet.make()
+    assert cache.redis is not None
+    store = cache.redis._store
+    for _ in range(150):
+        store.subscribe("channel").close()
+        store.close()
+        put(cache, "a", b"A")
+    assert get(cache, "a") == b"A"
+    assert (cache.up, count(cache, "outages")) == (True, 0)
+
+
 def test_a_store_that_was_never_there_is_told_once_and_found_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
