@@ -7,10 +7,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench lock clean
+.PHONY: help setup demo up test check bench bench-cache lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make .venv and install the locked dependencies
 
@@ -47,6 +47,10 @@ check: setup ## lint, format, types and layers
 
 bench: setup ## measure this machine beside bare Celery (about 2 minutes)
 	@$(BIN)/ion bench
+
+bench-cache: setup ## measure the cache: simulated traces, then this machine (about 6 minutes)
+	@$(BIN)/ion simulate cache $(ARGS)
+	@$(BIN)/ion bench-cache $(ARGS)
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \

@@ -44,6 +44,13 @@ def build() -> typer.Typer:
         "Measure the fleet beside bare Celery.",
         ("ion bench --quick", "ion bench --json"),
     )
+    add(
+        app,
+        "bench-cache",
+        bench_cache,
+        "Measure the cache: with it and without.",
+        ("ion bench-cache --quick", "ion bench-cache --json"),
+    )
     return app
 
 
@@ -112,6 +119,25 @@ def bench(
 
     effort = QUICK if quick else FULL
     with steps(console(stderr=True)) as step, step("measuring", effort.total_steps) as advance:
+        figures = run_bench(effort, lambda: advance(1))
+    if as_json:
+        print_json(figures)
+    else:
+        show(console(), figures)
+
+
+def bench_cache(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Within a minute.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure what the cache costs and gains on this machine: operations, processes, the batch path."""
+    from infra.bench.cache import FULL, QUICK, run_bench  # noqa: PLC0415
+    from infra.bench.cache_show import show  # noqa: PLC0415
+    from producers.cli.report import console, print_json  # noqa: PLC0415
+
+    effort = QUICK if quick else FULL
+    with steps(console(stderr=True)) as step, step("measuring the cache", effort.total_steps) as advance:
         figures = run_bench(effort, lambda: advance(1))
     if as_json:
         print_json(figures)

@@ -53,7 +53,7 @@ class ClientSettings(BaseSettings):
         description="Redis/Valkey for cached answers; by default the local stack's; empty: no cache",
     )
     cache_timeout_ms: float = Field(
-        default=50.0,
+        default=100.0,
         gt=0,
         description="patience with the cache server; beyond it, the cache is off until the server is back",
     )

@@ -32,7 +32,7 @@ class WorkerSettings(BaseSettings):
         default=None, description="Redis/Valkey for cached answers; none: every answer is computed"
     )
     cache_timeout_ms: float = Field(
-        default=50.0,
+        default=100.0,
         gt=0,
         description="patience with the cache server; beyond it, the cache is off until the server is back",
     )

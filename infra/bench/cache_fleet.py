@@ -27,6 +27,7 @@ from producers.settings import ClientSettings
 _BATCH, _WINDOW = 500, 8
 _DISTINCT = 1_000  # texts of the loads that ask again
 _TIMEOUT_S = 60.0
+LOADS = 10
 _GATE_WINDOWS = 3 * 4_096  # look-ups after which a cache that does not pay has got out of the way
 
 Ask = Callable[[int], PersonaRequest]
@@ -51,7 +52,8 @@ def batch_path(rounds: int, seconds: float, progress: Progress) -> dict[str, Any
         return PersonaRequest(texts[number % _DISTINCT])
 
     def again_with_key(number: int) -> PersonaRequest:
-        return PersonaRequest(texts[number % _DISTINCT], str(ALL_KEYS[number % len(ALL_KEYS)]))
+        place = number % _DISTINCT
+        return PersonaRequest(texts[place], str(ALL_KEYS[place % len(ALL_KEYS)]))
 
     with ExitStack() as open_:
         cached, plain = open_.enter_context(_fleet(cache=True)), open_.enter_context(_fleet(cache=False))
