@@ -10,13 +10,13 @@ from persona_system.cache.notes import Note
 from persona_system.cache.popularity import Popularity
 from persona_system.cache.prefetch import Prefetcher
 from persona_system.cache.redis_cache import RedisCache
+from persona_system.cache.sightings import Sightings
 from persona_system.cache.trends import Trends
 from persona_system.cache.two_tier import TwoTierCache
 from persona_system.pipeline import PersonaPipeline
 from workers.ahead import Ahead
 from workers.answers import Answers, CachedAnswers, NullAnswers
 from workers.contract import names
-from workers.exchange import Exchange
 from workers.observability.bugs import ReportBug
 from workers.prefetching import Prefetching
 from workers.recipes import RecipeBook
@@ -29,10 +29,8 @@ from workers.warming import Warmer
 class CacheUpkeep:
     """Warming and, unless it is switched off, prefetching."""
 
-    def __init__(
-        self, warmer: Warmer, prefetching: Prefetching | None = None, exchange: Exchange | None = None
-    ) -> None:
-        self.warmer, self.prefetching, self.exchange = warmer, prefetching, exchange
+    def __init__(self, warmer: Warmer, prefetching: Prefetching | None = None) -> None:
+        self.warmer, self.prefetching = warmer, prefetching
 
     def warm(self) -> None:
         """Have the popular answers at hand."""
@@ -73,8 +71,9 @@ def open_cache(
     upkeep = CacheUpkeep(warmer)
     if settings.cache_prefetch:
         prefetcher = Prefetcher()
-        prefetching = Prefetching(ahead, book, answers.admits, prefetcher)
+        sightings = Sightings(redis, prefetcher)
+        prefetching = Prefetching(ahead, book, answers.admits, prefetcher, sightings)
         answers.afterwards.append(prefetching.note)
-        upkeep = CacheUpkeep(warmer, prefetching, Exchange(redis, prefetcher, prefetching.learnt))
+        upkeep = CacheUpkeep(warmer, prefetching)
     cache.start()
     return answers, upkeep

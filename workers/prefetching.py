@@ -10,24 +10,29 @@ A batch computes `INLINE` answers at most, so that the next one need not wait: t
 list in the store, and the periodic task ``cache.prefetch`` computes what is on it.  What has lain there
 for longer than `AHEAD_LIFE_S` is dropped.
 
-What one process learns reaches the others by ``Exchange``; the recipes of what it expects go with it.
-While a gate keeps a text out of the cache, nothing is computed for it.  How much may be computed, and
-whether it pays, is the Prefetcher's to say.
+``Sightings`` tell the other processes who asked what, and tell this one what they saw: so all learn from
+all, and know what was used.  They may not know the text of what they then expect, so whoever does leaves
+its recipe.  While a gate keeps a text out of the cache, nothing is computed for it.  How much may be
+computed, and whether it pays, is the Prefetcher's to say.
 
-Counts, in scope ``prefetch``: contents ``used`` and ``wasted`` as the Prefetcher sees them in this process;
-answers ``computed``, which were ``there`` already, ``deferred`` to the task, and which ``failed`` or were
-``unknown``, since nobody remembers the text.
-Keys:    ``ion:cache:ahead``, recipes that wait for the task.
+Counts, in scope ``prefetch``: answers ``computed``, which were ``there`` already, ``deferred`` to the task,
+and which ``failed`` or were ``unknown``, since nobody remembers the text; contents ``used`` and ``wasted``,
+which each process sees for the whole fleet and one of them reports: exact while it stays the same one.
+Limits:  what a producer answers by itself is learnt from, but no worker has it at hand, so nothing is
+         computed after it: of a chain of questions, every second one is prefetched.
+Keys:    ``ion:cache:ahead``, recipes that wait for the task; ``ion:cache:ahead:reporter``, who reports.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 
 from persona_system.cache.answers import PROCESS, process_request
-from persona_system.cache.followups import ANY_OTHER, Generations, Learnt
+from persona_system.cache.followups import ANY_OTHER, Generations
 from persona_system.cache.keys import tag_id
-from persona_system.cache.prefetch import Prefetcher, PrefetchStats
+from persona_system.cache.prefetch import Prefetcher
 from persona_system.cache.redis_store import RedisStore
+from persona_system.cache.sightings import Sighting, Sightings
 from persona_system.models import Context
 from workers.ahead import Ahead
 from workers.answers import Plan
@@ -38,6 +43,9 @@ INLINE = 32  # answers after one batch: about 2 ms
 AHEAD = 1_000  # recipes that wait for the task
 AHEAD_LIFE_S = 60
 TEXTS = 8_192  # remembered
+RECIPES_EVERY_S = 10.0
+ROWS = 128  # expectations whose recipes are left at a time
+REPORTER_MS = 5_000
 MAX_CHARS = 2_000  # of a text that is remembered: 16 MB of them at most
 
 Admits = Callable[[str, str], bool]
@@ -53,32 +61,42 @@ class Prefetching:
         book: RecipeBook,
         admits: Admits,
         prefetcher: Prefetcher,
+        sightings: Sightings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._ahead, self._book, self._admits = ahead, book, admits
-        self._redis, self._prefetcher, self._clock = ahead.redis, prefetcher, clock
+        self._redis, self._clock = ahead.redis, clock
+        self.prefetcher, self.sightings = prefetcher, sightings
         self._texts: Generations[bytes, tuple[str, str | None]] = Generations(TEXTS)
         self._waiting = f"{ahead.redis.namespace}ahead"
-        self._told = prefetcher.stats()
-        self._redis.on_tick.append(self._count)
+        self._reporter = f"{self._waiting}:reporter"
+        self._told, self._me = prefetcher.stats(), os.urandom(8)
+        self._recipes_at = 0.0
+        self._redis.on_tick.append(self._tick)
 
     def note(self, plan: Plan) -> None:
         """Learn from an answered batch, and prefetch."""
         if plan.policy is not PROCESS:  # a pipeline's order is not a person's, and scenarios are nobody's
             return
         expected: list[tuple[bytes, Context]] = []
+        follows, passed = self.prefetcher.follows, 0
+        seen: list[Sighting] = []
         for job in plan.jobs:
             if job is None or job.context is None or not job.use_cache:
                 continue
             slot = slot_of(job.context)
-            if not slot:
+            if not follows(slot):
+                passed += bool(slot)
                 continue
-            content = b""
-            if self._prefetcher.follows(slot):
-                content = process_request(job.text, job.key, None)
-                if len(job.text) <= MAX_CHARS:
-                    self._texts.swap(content, (job.text, job.key))
-            expected += [(one, job.context) for one in self._prefetcher.asked(slot, content)]
+            content = process_request(job.text, job.key, None)
+            if len(job.text) <= MAX_CHARS:
+                self._texts.swap(content, (job.text, job.key))
+            seen.append((slot, content))
+            expected += [(one, job.context) for one in self.prefetcher.asked(slot, content)]
+        if passed:
+            self.prefetcher.pass_by(passed)
+        if seen:
+            self.sightings.add(seen)
         if expected:
             self._prefetch(expected)
 
@@ -92,9 +110,10 @@ class Prefetching:
             computed += self._make([recipe for one in left if (recipe := unpacked(one)) is not None])
         return computed
 
-    def learnt(self, rows: Sequence[Learnt]) -> None:
-        """Leave the recipes of what is expected in *rows*: other workers may have to compute it."""
-        known = {content: self._recall(content) for _, content, _ in rows if content != ANY_OTHER}
+    def leave_recipes(self) -> None:
+        """Leave the recipes of what was found to follow: any worker may have to compute it."""
+        rows = self.prefetcher.export(ROWS)
+        known = {content: self._texts.get(content) for _, content, _ in rows if content != ANY_OTHER}
         recipes = {
             content: Recipe(PROCESS.endpoint, *text) for content, text in known.items() if text is not None
         }
@@ -102,7 +121,7 @@ class Prefetching:
             self._book.write(recipes, PROCESS)
 
     def _prefetch(self, expected: Sequence[tuple[bytes, Context]]) -> None:
-        texts = {content: self._recall(content) for content, _ in expected}
+        texts = {content: self._texts.get(content) for content, _ in expected}
         strange = [content for content, text in texts.items() if text is None]
         if strange:
             found, _ = self._book.find(strange)
@@ -126,9 +145,6 @@ class Prefetching:
         self._redis.counters.add(SCOPE, computed=made.computed, there=made.there, failed=len(made.failed))
         return made.computed
 
-    def _recall(self, content: bytes) -> tuple[str, str | None] | None:
-        return self._texts.get(content)
-
     def _leave(self, store: RedisStore, recipes: Sequence[Recipe]) -> None:
         store.run(
             ("RPUSH", self._waiting, *[packed(recipe) for recipe in recipes]),
@@ -140,11 +156,16 @@ class Prefetching:
         (taken,) = store.run(("LPOP", self._waiting, INLINE))
         return taken if isinstance(taken, list) else []
 
-    def _count(self, store: RedisStore) -> None:  # noqa: ARG002 - as ``on_tick`` calls it
-        now: PrefetchStats = self._prefetcher.stats()
-        used, wasted = now.used - self._told.used, now.wasted - self._told.wasted
-        self._told = now
-        self._redis.counters.add(SCOPE, used=used, wasted=wasted)
+    def _tick(self, store: RedisStore) -> None:
+        if self._clock() >= self._recipes_at:
+            self._recipes_at = self._clock() + RECIPES_EVERY_S
+            self.leave_recipes()
+        before, self._told = self._told, self.prefetcher.stats()
+        used, wasted = self._told.used - before.used, self._told.wasted - before.wasted
+        if used or wasted:
+            (reporter,) = store.run(("SET", self._reporter, self._me, "NX", "GET", "PX", REPORTER_MS))
+            if reporter in (None, self._me):
+                self._redis.counters.add(SCOPE, used=used, wasted=wasted)
 
 
 def slot_of(context: Context) -> bytes:

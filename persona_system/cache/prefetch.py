@@ -102,8 +102,15 @@ class Prefetcher:
         self._earned_until = 0  # the request up to which the allowance was earned
 
     def follows(self, slot: bytes) -> bool:
-        """Tell whether *slot* is followed now; of others, ``asked`` needs no content (``b""`` will do)."""
+        """Tell whether *slot* is followed now; requests of others may be counted by ``pass_by`` instead."""
         return bool(slot) and (not slot[-1] & self._mask or slot in self._waiting)
+
+    def pass_by(self, requests: int) -> None:
+        """Count *requests* of people who are not followed, as ``asked`` would."""
+        with self._lock:
+            before, self._observed = self._observed, self._observed + requests
+            if before // SWEEP_EVERY != self._observed // SWEEP_EVERY:
+                self._sweep()
 
     def asked(self, slot: bytes, content: bytes) -> tuple[bytes, ...]:
         """Note that *slot* asked *content*; return what to prefetch now, usually nothing."""

@@ -6,17 +6,21 @@ import pytest
 
 from persona_system.cache.answers import process_request
 from persona_system.cache.keys import tag_id, version_id
+from persona_system.cache.redis_cache import RedisCache
+from persona_system.cache.sightings import Sightings
 from persona_system.models import Context, Message
 from tests.support.valkey import Server, server
+from tests.support.wait import wait_until
 from tests.support.worker import KEY, InProcessWorker
 from workers import prefetching
 from workers.contract.payloads import Job
-from workers.prefetching import slot_of
+from workers.prefetching import Prefetching, slot_of
 
 FIRST, NEXT = "What is a monad?", "Why would I want one?"
 PEOPLE = [f"u{number}" for number in range(200)]
 FOLLOWED = [name for name in PEOPLE if not tag_id(f"user:{name}")[-1] & 3]  # on trial, one in four
 TEACHERS, NEWCOMER, BYSTANDER = FOLLOWED[:12], FOLLOWED[12], FOLLOWED[13]
+NEWCOMER_CONTEXT = Context(user_id=NEWCOMER)
 REQUESTS = 150
 
 
@@ -49,79 +53,101 @@ def is_stored(server: Server, worker: InProcessWorker, text: str, context: Conte
 
 
 def test_the_next_question_is_answered_before_it_is_asked(store: Server) -> None:
-    newcomer = Context(user_id=NEWCOMER)
     with InProcessWorker(store.url) as worker:
         teach(worker)
-        worker.process(job(FIRST, newcomer))
-        assert is_stored(store, worker, NEXT, newcomer)
+        worker.process(job(FIRST, NEWCOMER_CONTEXT))
+        assert is_stored(store, worker, NEXT, NEWCOMER_CONTEXT)
         before = worker.counts("process")
-        (outcome,) = worker.process(job(NEXT, newcomer))
+        (outcome,) = worker.process(job(NEXT, NEWCOMER_CONTEXT))
         after = worker.counts("process")
         assert outcome.cached
         assert after["worker_shared"] == before.get("worker_shared", 0) + 1
-        prefetch = worker.upkeep.prefetching
-        assert prefetch is not None
-        stats = prefetch._prefetcher.stats()
+        stats = prefetching_of(worker).prefetcher.stats()
         assert (stats.used, stats.wasted) == (stats.prefetched, 0)  # the teachers' own ones, too
         assert worker.counts("prefetch")["computed"] == stats.prefetched
 
 
 def test_it_carries_the_persons_tag(store: Server) -> None:
     """What was prefetched for a person goes when that person's answers are invalidated."""
-    newcomer = Context(user_id=NEWCOMER)
     with InProcessWorker(store.url) as worker:
         teach(worker)
-        worker.process(job(FIRST, newcomer))
-        worker.answers.cache.invalidate(f"user:{newcomer.user_id}")
-        (outcome,) = worker.process(job(NEXT, newcomer))
+        worker.process(job(FIRST, NEWCOMER_CONTEXT))
+        worker.answers.cache.invalidate(f"user:{NEWCOMER}")
+        (outcome,) = worker.process(job(NEXT, NEWCOMER_CONTEXT))
         assert not outcome.cached
 
 
 def test_what_is_there_already_is_not_computed_again(store: Server) -> None:
-    newcomer = Context(user_id=NEWCOMER)
     with InProcessWorker(store.url) as worker:
         teach(worker)
-        worker.process(job(NEXT, newcomer))
+        worker.process(job(NEXT, NEWCOMER_CONTEXT))
         before = worker.counts("prefetch")
-        worker.process(job(FIRST, newcomer))
+        worker.process(job(FIRST, NEWCOMER_CONTEXT))
         after = worker.counts("prefetch")
         assert after.get("there", 0) == before.get("there", 0) + 1
         assert after["computed"] == before["computed"]
 
 
 def test_another_worker_knows_what_the_first_has_learnt(store: Server) -> None:
-    """It never saw NEXT asked: the pair comes by the exchange, the text by its recipe."""
-    newcomer = Context(user_id=NEWCOMER)
+    """It never saw NEXT asked: that it follows FIRST comes by sightings, the text by its recipe."""
     with InProcessWorker(store.url) as first:
         teach(first)
         share(first)
     with InProcessWorker(store.url) as second:
         share(second)
         ask_this_and_that(second)
-        second.process(job(FIRST, newcomer))
+        second.process(job(FIRST, NEWCOMER_CONTEXT))
         assert second.counts("prefetch")["computed"] == 1
-        assert is_stored(store, second, NEXT, newcomer)
+        assert is_stored(store, second, NEXT, NEWCOMER_CONTEXT)
 
 
-def test_what_is_learnt_is_merged_once_and_never_at_home(store: Server) -> None:
-    with InProcessWorker(store.url) as first, InProcessWorker(store.url) as second:
-        teach(first)
-        for worker in (first, second, first, second):
-            share(worker)
-        mine, theirs = row(first), row(second)
-    assert mine == theirs == len(TEACHERS)
-    assert 0 < store.client.ttl("ion:cache:follow") <= 24 * 3600
+def test_a_person_may_come_to_any_worker(store: Server) -> None:
+    """FIRST is asked here and NEXT there, and still each of the two learns that one follows the other."""
+    with InProcessWorker(store.url) as here, InProcessWorker(store.url) as there:
+        ask_this_and_that(here)
+        for name in TEACHERS:
+            here.process(job(FIRST, Context(user_id=name)))
+            share(here, there)
+            there.process(job(NEXT, Context(user_id=name)))
+            share(here, there)
+        assert cases(here) == cases(there) == len(TEACHERS)
+        assert 0 < store.client.ttl("ion:cache:seen") <= 600
 
 
-def test_foreign_entries_in_the_exchange_are_skipped(store: Server) -> None:
+def test_what_a_producer_answers_from_the_cache_counts_as_used(store: Server) -> None:
+    """The producer finds the prefetched answer in the store, and no worker is asked."""
+    producer = RedisCache(store.url, 2.0)
+    told = Sightings(producer)
+    assert producer.wait_until_up(10)
+    with InProcessWorker(store.url) as worker, InProcessWorker(store.url) as other:
+        teach(worker)
+        share(worker, other)
+        worker.process(job(FIRST, NEWCOMER_CONTEXT))
+        before = prefetching_of(worker).prefetcher.stats().used
+        told.add([(slot_of(NEWCOMER_CONTEXT), process_request(NEXT, KEY, None))])
+        assert told.share()
+        share(worker, other)
+        stats = prefetching_of(worker).prefetcher.stats()
+        assert (stats.used, stats.wasted) == (before + 1, 0)
+
+        def reported() -> int:
+            return sum(one.counts("prefetch").get("used", 0) for one in (worker, other))
+
+        wait_until(lambda: 0 < reported() <= stats.used)  # by one of the two
+    producer.close()
+
+
+def test_foreign_entries_in_the_stream_are_skipped(store: Server) -> None:
     with InProcessWorker(store.url) as worker:
-        store.client.xadd("ion:cache:follow", {"by": "x", "rows": b"\xc1"})
-        store.client.xadd("ion:cache:follow", {"something": "else"})
+        store.client.xadd("ion:cache:seen", {"by": "x", "seen": b"odd"})
+        store.client.xadd("ion:cache:seen", {"something": "else"})
         share(worker)
-        store.client.delete("ion:cache:follow")
-        store.client.set("ion:cache:follow", "not a stream")
+        store.client.delete("ion:cache:seen")
+        store.client.set("ion:cache:seen", "not a stream")
+        teach(worker)
         share(worker)
         assert worker.answers.cache.up
+        assert cases(worker) == len(TEACHERS)
 
 
 def test_without_the_text_nothing_is_computed(store: Server) -> None:
@@ -133,7 +159,7 @@ def test_without_the_text_nothing_is_computed(store: Server) -> None:
     with InProcessWorker(store.url) as second:
         share(second)
         ask_this_and_that(second)
-        second.process(job(FIRST, Context(user_id=NEWCOMER)))
+        second.process(job(FIRST, NEWCOMER_CONTEXT))
         assert second.counts("prefetch") == {"unknown": 1}
 
 
@@ -141,20 +167,18 @@ def test_what_a_batch_has_too_many_of_is_left_to_the_task(
     store: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(prefetching, "INLINE", 0)
-    newcomer = Context(user_id=NEWCOMER)
     with InProcessWorker(store.url) as first, InProcessWorker(store.url) as second:
         teach(first)
-        first.process(job(FIRST, newcomer))
+        first.process(job(FIRST, NEWCOMER_CONTEXT))
         assert first.counts("prefetch")["deferred"] > 0
-        assert not is_stored(store, first, NEXT, newcomer)
+        assert not is_stored(store, first, NEXT, NEWCOMER_CONTEXT)
         assert 0 < store.client.ttl("ion:cache:ahead") <= 60
 
         monkeypatch.setattr(prefetching, "INLINE", 32)
         second.upkeep.prefetch()
-        assert is_stored(store, first, NEXT, newcomer)
+        assert is_stored(store, first, NEXT, NEWCOMER_CONTEXT)
         assert store.client.exists("ion:cache:ahead") == 0
-        assert second.upkeep.prefetching is not None
-        assert second.upkeep.prefetching.work_off() == 0
+        assert prefetching_of(second).work_off() == 0
 
 
 def test_nonsense_that_waits_for_the_task_is_dropped(store: Server) -> None:
@@ -172,8 +196,7 @@ def test_nothing_is_learnt_from_pipelines_or_conversations(store: Server) -> Non
     with InProcessWorker(store.url) as worker:
         worker.process(job(FIRST, Context(user_id=FOLLOWED[0])), bulk=True)
         worker.process(job(FIRST, person), job(FIRST, None), job(FIRST, Context()))
-        assert worker.upkeep.prefetching is not None
-        assert worker.upkeep.prefetching._prefetcher.stats().observed == 0
+        assert prefetching_of(worker).prefetcher.stats().observed == 0
 
 
 def test_who_asks_is_the_session_else_the_person() -> None:
@@ -191,28 +214,34 @@ def test_prefetching_can_be_switched_off(store: Server) -> None:
 
 
 def test_no_person_and_no_text_is_in_what_is_shared_about_habits(store: Server) -> None:
-    """Names of keys, counts of the popular and the exchange hold digests only."""
+    """Names of keys, counts of the popular and sightings hold digests only."""
     with InProcessWorker(store.url) as worker:
         teach(worker)
         share(worker)
         worker.upkeep.warmer._trends.share()
     told = b"".join(store.client.scan_iter("*"))
-    told += repr(store.client.xrange("ion:cache:follow")).encode()
+    told += repr(store.client.xrange("ion:cache:seen")).encode()
     told += repr(store.client.zrange("ion:cache:popular", 0, -1)).encode()
     for private in (FIRST.encode(), NEXT.encode(), TEACHERS[0].encode() + b"'", b"user:"):
         assert private not in told
 
 
-def share(worker: InProcessWorker) -> None:
-    """Let *worker* hand on what it has learnt, and read what others have."""
-    exchange = worker.upkeep.exchange
-    assert exchange is not None
-    assert exchange.share()
-
-
-def row(worker: InProcessWorker) -> int:
-    """Return how often *worker* believes that NEXT followed FIRST."""
+def prefetching_of(worker: InProcessWorker) -> Prefetching:
     assert worker.upkeep.prefetching is not None
-    found = worker.upkeep.prefetching._prefetcher._follow_ups._rows.get(process_request(FIRST, KEY, None))
-    assert found is not None
-    return found.followers[process_request(NEXT, KEY, None)]
+    return worker.upkeep.prefetching
+
+
+def share(*workers: InProcessWorker) -> None:
+    """Let each of *workers* tell what it has seen, and read what the others have told."""
+    for worker in workers:
+        prefetching_of(worker).leave_recipes()
+        assert prefetching_of(worker).sightings.share()
+    for worker in workers:
+        assert prefetching_of(worker).sightings.share()
+
+
+def cases(worker: InProcessWorker) -> int:
+    """Return how often *worker* believes that NEXT followed FIRST."""
+    follow_ups = prefetching_of(worker).prefetcher._follow_ups
+    found = follow_ups._rows.get(process_request(FIRST, KEY, None))
+    return 0 if found is None else found.followers[process_request(NEXT, KEY, None)]

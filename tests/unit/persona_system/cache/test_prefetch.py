@@ -219,6 +219,20 @@ def test_on_trial_one_in_so_many_people_is_followed_and_afterwards_everyone() ->
     assert [slot for slot in people if prefetcher.asked(slot, A)] == people
 
 
+def test_people_who_are_not_followed_may_be_counted_without_what_they_ask() -> None:
+    asked, counted = Prefetcher(), Prefetcher()
+    for slot, content in trace(5, 20_000, follow=0.6):
+        expected = asked.asked(slot, content)
+        if counted.follows(slot):
+            assert counted.asked(slot, content) == expected
+        else:
+            assert expected == ()
+            counted.pass_by(1)
+
+    assert counted.stats() == asked.stats()
+    assert asked.stats().prefetched > 0
+
+
 def test_nobody_in_particular_is_not_followed() -> None:
     prefetcher = knowing(PrefetchPolicy(one_in=1, budget=1.0))
     assert prefetcher.asked(b"", A) == ()
