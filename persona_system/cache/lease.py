@@ -68,23 +68,23 @@ class Leases:
 
     def watch(self, key: bytes) -> Subscription:
         """Subscribe to the end of *key*'s computation; the caller closes it."""
-        return self._store.subscribe(f"{self._filled}{key.hex()}")
+        return self._store.watch(f"{self._filled}{key.hex()}")
 
     def wait(self, key: bytes, watch: Subscription, patience_s: float) -> bytes | Waited:
-        """Wait for the sealed answer as long as somebody holds the lease; raise Unavailable.
+        """Wait for the sealed answer while somebody holds the lease, as was so just now.
 
-        FAILED after *patience_s*: an owner that hangs goes on renewing its lease.
+        FAILED after *patience_s*: an owner that hangs goes on renewing its lease.  Raises Unavailable.
         """
         (name,) = names_of(self._lease, [key])
         until = time.monotonic() + patience_s
+        left_ms = LEASE_MS
         while (patience_s := until - time.monotonic()) > 0:
-            (left_ms,) = self._store.run(("PTTL", name))
-            if not isinstance(left_ms, int) or left_ms < 0:
-                left_ms = 0
-            for _, payload in watch.poll(min(left_ms / 1000, patience_s)):
+            for _, payload in watch.poll(min(max(left_ms, 0) / 1000, patience_s)):
                 return _ENDS.get(payload, payload)
-            if left_ms == 0:
+            if left_ms <= 0:
                 return Waited.ABANDONED
+            (answer,) = self._store.run(("PTTL", name))
+            left_ms = answer if isinstance(answer, int) else 0
         return Waited.FAILED
 
     def elect(self, keys: Sequence[bytes], lease_ms: int) -> list[bool]:

@@ -25,6 +25,7 @@ from persona_system.errors import Unavailable
 
 _AT_ONCE = 1_000  # keys in one command
 _WRITES_AT_ONCE = 250  # 0.75 MB of answers: within the timeout, also on a busy machine
+_FREE_WATCHES = 8  # more are rarely needed at a time; beyond it the oldest is dropped
 _WHAT = "the cache store"
 _FAILURES = (redis.RedisError, OSError)
 
@@ -51,6 +52,7 @@ class RedisStore:
             driver_info=None,  # two commands less to connect with
         )
         self._free: deque[ConnectionInterface] = deque()
+        self._free_watches: deque[ConnectionInterface] = deque(maxlen=_FREE_WATCHES)
         self._pid = os.getpid()
 
     def get_many(self, names: Sequence[bytes]) -> list[bytes | None]:
@@ -110,10 +112,28 @@ class RedisStore:
             raise _unavailable(error) from None
         return Subscription(connection)
 
+    def watch(self, channel: str) -> "Watch":
+        """Return a subscription that is short and made often, if possible on a connection used before."""
+        self._leave_to_parent()
+        free = self._free_watches
+        try:
+            connection = free.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            connection.send_command("SUBSCRIBE", channel)
+            while connection.read_response(disable_decoding=True)[:2] != [b"subscribe", channel.encode()]:
+                pass  # what the one before left behind
+        except _FAILURES as error:
+            connection.disconnect()
+            raise _unavailable(error) from None
+        return Watch(connection, channel, free)
+
     def close(self) -> None:
         """Close the connections that are free; those in use close when they are given back."""
         free, self._free = self._free, deque()
-        for connection in free:
+        watches, self._free_watches = self._free_watches, deque(maxlen=_FREE_WATCHES)
+        for connection in (*free, *watches):
             connection.disconnect()
 
     def _connect(self) -> ConnectionInterface:
@@ -125,10 +145,15 @@ class RedisStore:
         connection: ConnectionInterface = pool.connection_class(**pool.connection_kwargs)
         return connection
 
+    def _leave_to_parent(self) -> None:
+        """Forget, in a forked child, what the parent opened."""
+        if self._pid != os.getpid():
+            self._free, self._free_watches = deque(), deque(maxlen=_FREE_WATCHES)
+            self._pid = os.getpid()
+
     @contextlib.contextmanager
     def _connection(self) -> Iterator["ConnectionInterface"]:
-        if self._pid != os.getpid():  # what a parent opened is the parent's
-            self._free, self._pid = deque(), os.getpid()
+        self._leave_to_parent()
         free = self._free
         try:
             connection = free.pop()
@@ -162,7 +187,7 @@ class Subscription:
                 answer = self._connection.read_response(disable_decoding=True)
                 messages.append((b"pong", b"") if answer[0] == b"pong" else (answer[1], answer[2]))
         except _FAILURES as error:
-            self.close()
+            self.drop()
             raise _unavailable(error) from None
         return messages
 
@@ -171,12 +196,44 @@ class Subscription:
         try:
             self._connection.send_command("PING")
         except _FAILURES as error:
-            self.close()
+            self.drop()
             raise _unavailable(error) from None
 
     def close(self) -> None:
+        """End the subscription."""
+        self.drop()
+
+    def drop(self) -> None:
         """Drop the connection."""
         self._connection.disconnect()
+
+
+class Watch(Subscription):
+    """A subscription whose connection is used again."""
+
+    def __init__(
+        self, connection: "ConnectionInterface", channel: str, free: deque[ConnectionInterface]
+    ) -> None:
+        super().__init__(connection)
+        self._channel, self._free = channel, free
+        self._open = True
+
+    def close(self) -> None:
+        """End the subscription, and let the next one have the connection."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            self._connection.send_command("UNSUBSCRIBE", self._channel)
+        except _FAILURES:
+            self.drop()
+        else:
+            self._free.append(self._connection)
+
+    def drop(self) -> None:
+        """Drop the connection, which failed."""
+        self._open = False
+        super().drop()
 
 
 def _packed(*words: bytes) -> bytes:

@@ -167,6 +167,25 @@ def test_a_cancelled_task_leaves_no_lease(shared: Backend, when: str) -> None:
     assert Caller(shared.make()).answer() == b"mine"
 
 
+def test_a_watch_hears_only_its_own_key_on_a_connection_used_before(shared: Backend) -> None:
+    cache = shared.make()
+    assert cache.redis is not None
+    leases = cache.redis.leases
+    first = leases.watch(key("a"))
+    for name in "aab":  # one is still unread when the watch ends
+        shared.client.publish(f"ion:cache:f:{key(name).hex()}", "x")
+    first.close()
+    first.close()
+    second, third = leases.watch(key("b")), leases.watch(key("c"))
+    assert second._connection is first._connection
+    assert third._connection is not first._connection
+    shared.client.publish(f"ion:cache:f:{key('a').hex()}", "late")
+    shared.client.publish(f"ion:cache:f:{key('b').hex()}", "B")
+    assert [payload for _, payload in second.poll(10)] == [b"B"]
+    second.close()
+    third.close()
+
+
 # -- real processes --------------------------------------------------------------------------------------
 
 
