@@ -14,7 +14,7 @@ from zlib import crc32
 from persona_system.cache.answers import CachePolicy, endpoint_tag, owner_tag, persona_tag
 from persona_system.cache.counters import Counters
 from persona_system.cache.gate import Gate
-from persona_system.cache.keys import tag_id, version_id
+from persona_system.cache.keys import EVERYTHING_ID, tag_id, version_id
 from persona_system.cache.once import compute_once
 from persona_system.cache.popularity import Popularity
 from persona_system.cache.tiers import Item, Ticket
@@ -142,6 +142,8 @@ class CachedAnswers:
         self._personas = tuple([persona_tag(name) for name in personas])
         self._gates: dict[str, Gate] = {}
         self.afterwards: list[Callable[[Plan], object]] = []
+        if cache.redis is not None:
+            cache.redis.on_news.append(self._heard)
 
     def begin(
         self, policy: CachePolicy, request_id: RequestId, jobs: Sequence[Job | None], *, ask_store: bool
@@ -257,6 +259,12 @@ class CachedAnswers:
     def _gate(self, endpoint: str) -> Gate:
         gate = self._gates.get(endpoint)
         return self._gates.setdefault(endpoint, Gate()) if gate is None else gate
+
+    def _heard(self, tags: Sequence[bytes] | None) -> None:
+        """Give the cache its chance again when it was emptied on purpose."""
+        if tags is not None and EVERYTHING_ID in tags:
+            for gate in list(self._gates.values()):
+                gate.restart()
 
 
 def _is_refresh(job: Job | None) -> bool:

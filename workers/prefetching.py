@@ -29,10 +29,9 @@ from collections.abc import Callable, Sequence
 
 from persona_system.cache.answers import PROCESS, process_request
 from persona_system.cache.followups import ANY_OTHER, Generations
-from persona_system.cache.keys import tag_id
 from persona_system.cache.prefetch import Prefetcher
 from persona_system.cache.redis_store import RedisStore
-from persona_system.cache.sightings import Sighting, Sightings
+from persona_system.cache.sightings import Sighting, Sightings, slot_of
 from persona_system.models import Context
 from workers.ahead import Ahead
 from workers.answers import Plan
@@ -166,12 +165,3 @@ class Prefetching:
             (reporter,) = store.run(("SET", self._reporter, self._me, "NX", "GET", "PX", REPORTER_MS))
             if reporter in (None, self._me):
                 self._redis.counters.add(SCOPE, used=used, wasted=wasted)
-
-
-def slot_of(context: Context) -> bytes:
-    """Return who asks, as a digest; empty for nobody, and for somebody in a conversation."""
-    if context.history or context.summary is not None:
-        return b""
-    if context.session_id is not None:
-        return tag_id(f"session:{context.session_id}")
-    return b"" if context.user_id is None else tag_id(f"user:{context.user_id}")

@@ -14,10 +14,11 @@ import os
 import threading
 from collections.abc import Iterable
 
-from persona_system.cache.keys import REQUEST_BYTES, TAG_BYTES
+from persona_system.cache.keys import REQUEST_BYTES, TAG_BYTES, tag_id
 from persona_system.cache.prefetch import Prefetcher
 from persona_system.cache.redis_cache import RedisCache
 from persona_system.cache.redis_store import RedisStore
+from persona_system.models import Context
 
 Sighting = tuple[bytes, bytes]
 """Who (8 bytes), and what (16 bytes)."""
@@ -83,3 +84,12 @@ class Sightings:
                 else:
                     passed += 1
             prefetcher.pass_by(passed)
+
+
+def slot_of(context: Context) -> bytes:
+    """Return who asks, as a digest; empty for nobody, and for somebody in a conversation."""
+    if context.history or context.summary is not None:
+        return b""
+    if context.session_id is not None:
+        return tag_id(f"session:{context.session_id}")
+    return b"" if context.user_id is None else tag_id(f"user:{context.user_id}")

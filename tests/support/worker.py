@@ -1,5 +1,7 @@
 """A worker inside the test's process: its cache, its tasks, and nothing of Celery."""
 
+import copy
+import functools
 import time
 from typing import Any, Self
 
@@ -88,7 +90,12 @@ class InProcessWorker:
 
 def versioned(version: str | None) -> PersonaPipeline:
     """Return the package's pipeline; with *version*, its answers count as other ones."""
-    pipeline = load_pipeline()
+    pipeline = copy.copy(_loaded())
     if version is not None:
         pipeline.version = version
     return pipeline
+
+
+@functools.cache
+def _loaded() -> PersonaPipeline:
+    return load_pipeline()

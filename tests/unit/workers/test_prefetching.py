@@ -7,14 +7,14 @@ import pytest
 from persona_system.cache.answers import process_request
 from persona_system.cache.keys import tag_id, version_id
 from persona_system.cache.redis_cache import RedisCache
-from persona_system.cache.sightings import Sightings
+from persona_system.cache.sightings import Sightings, slot_of
 from persona_system.models import Context, Message
 from tests.support.valkey import Server, server
 from tests.support.wait import wait_until
 from tests.support.worker import KEY, InProcessWorker
 from workers import prefetching
 from workers.contract.payloads import Job
-from workers.prefetching import Prefetching, slot_of
+from workers.prefetching import Prefetching
 
 FIRST, NEXT = "What is a monad?", "Why would I want one?"
 PEOPLE = [f"u{number}" for number in range(200)]
