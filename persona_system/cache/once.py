@@ -134,20 +134,19 @@ def _here(cache: TwoTierCache, key: bytes) -> bytes | None:
 
 def _take_turn(wanted: Wanted, compute: Callable[[], bytes]) -> bytes:
     turn = Turn(wanted)
-    value = turn.begin()
-    if value is None:
-        value = turn.wait()
-    if value is not None:
-        return value
     try:
-        value = compute()
+        value = turn.begin()
+        if value is None and not turn.mine:
+            value = turn.wait()
+        if value is None:
+            value = compute()
+            turn.finish(value)
     except Exception:
         turn.end(Waited.FAILED)
         raise
     except BaseException:
         turn.end(Waited.ABANDONED)
         raise
-    turn.finish(value)
     return value
 
 
@@ -200,15 +199,15 @@ class Turn:
 
     def wait(self) -> bytes | None:
         """Wait for the answer of whoever has the turn, or for the turn."""
-        if self.mine or self._leases is None:
+        leases, watch = self._leases, None
+        if leases is None:
             return None
-        watch: Subscription | None = None
         try:
-            watch = self._leases.watch(self._wanted.key)
+            watch = leases.watch(self._wanted.key)
             while not self._given_up:
                 value = self._try()  # the answer may have come before the watch began
                 if value is None and not self.mine:
-                    value = self._wait(self._leases, watch)
+                    value = self._wait(leases, watch)
                 if value is not None or self.mine:
                     return value
         except Unavailable as error:

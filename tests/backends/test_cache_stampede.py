@@ -167,6 +167,25 @@ def test_a_cancelled_task_leaves_no_lease(shared: Backend, when: str) -> None:
     assert Caller(shared.make()).answer() == b"mine"
 
 
+def test_what_cannot_be_stored_leaves_no_lease(shared: Backend) -> None:
+    cache, many = shared.make(), tag_ids(tuple([f"user:{n}" for n in range(256)]))
+    with pytest.raises(ValueError, match="at most 255 tags"):
+        compute_once(cache, key("a"), lambda: b"A", tags=many, lifetime=EXACT)
+    assert not list(shared.client.scan_iter("ion:cache:l:*"))
+
+
+def test_a_thread_that_is_interrupted_takes_nobody_with_it(shared: Backend) -> None:
+    cache = shared.make()
+
+    def interrupted() -> bytes:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        compute_once(cache, key("a"), interrupted, lifetime=EXACT)
+    assert not list(shared.client.scan_iter("ion:cache:l:*"))
+    assert compute_once(cache, key("a"), lambda: b"A", lifetime=EXACT) == b"A"
+
+
 def test_a_watch_hears_only_its_own_key_on_a_connection_used_before(shared: Backend) -> None:
     cache = shared.make()
     assert cache.redis is not None
