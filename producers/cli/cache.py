@@ -63,7 +63,7 @@ def stats(
         if watching:
             stop = Interruption()
             with on_signals(stop):
-                cache_stats.watch(lambda: cache_stats.read_stats(place), stop.wait)
+                cache_stats.watch(lambda: cache_stats.read_stats(place, cache_stats.BRIEFLY_S), stop.wait)
             return
         found = cache_stats.read_stats(place)
     if as_json:
@@ -162,7 +162,7 @@ def clear(
     with reached(collaborators(context).fleet) as place:
         answers, all_counted = place.look.count_answers()
         count = f"{'' if all_counted else 'at least '}{answers:,} {'answer' if answers == 1 else 'answers'}"
-        if sys.stdin.isatty() and not yes and not typer.confirm(f"void all answers ({count})?", err=True):
+        if not yes and not _confirmed(f"void all answers ({count})?"):
             tell("nothing was cleared")
             raise typer.Exit(FAILED)
         told = cache_change.clear(place)
@@ -195,6 +195,14 @@ def warm(
     else:
         console().print(str(warmed), soft_wrap=True)
     raise typer.Exit(OK if warmed.taken or wait == 0 else UNAVAILABLE)
+
+
+def _confirmed(question: str) -> bool:
+    """Ask on a terminal; anywhere else nobody could answer.  Typer's own prompt writes to stdout, too."""
+    if not sys.stdin.isatty():
+        return True
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
 
 def _question(

@@ -21,7 +21,7 @@ REFRESHED = "refreshed"
 
 RATES = {
     "producers": ("producers' own tier", "of all jobs that were looked up"),
-    "workers": ("workers' own tier", "of those that no producer could answer"),
+    "workers": ("workers' own tier", "of those that workers looked up"),
     "store": ("store", "of those that were in no process's own tier"),
     "combined": ("combined", "answered without computing, of all jobs"),
 }

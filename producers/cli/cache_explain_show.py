@@ -31,6 +31,7 @@ def as_json(found: Explanation, now: datetime) -> dict[str, Any]:
         "version": None if found.current is None else found.current.hex(),
         "own_version": question.version.hex(),
         "endpoint": found.endpoint,
+        "made_by": found.made_by,
         "store": {
             "state": str(kept.state),
             "size_bytes": kept.size_bytes,
@@ -80,7 +81,7 @@ def _rows(found: Explanation, now: datetime) -> list[tuple[str, str]]:
         ("id", question.request.hex()),
         ("key", f"{kept.key.hex()} (version, then id)"),
         ("version", _version(found)),
-        ("endpoint", found.endpoint or "unknown"),
+        ("endpoint", _endpoint(found)),
         ("store", f"{kept.state}, {kept.size_bytes:,} bytes" if kept.size_bytes else str(kept.state)),
     ]
     if kept.age_s is not None:
@@ -98,6 +99,12 @@ def _rows(found: Explanation, now: datetime) -> list[tuple[str, str]]:
         one = "this is one" if question.sampled else "this is none"
         rows.append(("sample", f"a process whose look-ups rarely hit asks about one text in 16; {one}"))
     return rows
+
+
+def _endpoint(found: Explanation) -> str:
+    if found.made_by in {None, found.endpoint}:
+        return found.endpoint or "unknown"
+    return f"{found.endpoint}, computed by a {found.made_by} job"
 
 
 def _version(found: Explanation) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from persona_system.cache.inspection import SCAN_S
 from producers.cli.cache_counts import RATES, STORE, WAYS, Report, Usage, report_of
 from producers.cli.cache_place import Place
 from producers.cli.doctor_cache import CacheServer, said_by
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+BRIEFLY_S = 0.1
 EVERY_S = 1.0  # as often as processes hand on their counts
 _MIB = 1024 * 1024
 _LONGEST_BAR = 60  # characters
@@ -49,11 +51,11 @@ class Stats:
         }
 
 
-def read_stats(place: Place) -> Stats:
-    """Return what the store at *place* knows."""
+def read_stats(place: Place, count_for_s: float = SCAN_S) -> Stats:
+    """Return what the store at *place* knows; counting its answers may take *count_for_s*."""
     look = place.look
     info = look.server()
-    answers, all_counted = look.count_answers()
+    answers, all_counted = look.count_answers(count_for_s)
     return Stats(
         report_of(place.cache.stats()),
         said_by(info) if info else None,

@@ -18,6 +18,7 @@ from persona_system.cache.redis_store import RedisStore
 from persona_system.cache.tiers import Item
 from persona_system.cache.two_tier import TwoTierCache
 from persona_system.pipeline import load_pipeline
+from producers.cli.cache_counts import WAYS
 from producers.cli.collaborators import ConfiguredFleet
 from tests.support.cache_commands import REQUEST, TEXT, Found, Ion, Kept, tags_of
 from tests.support.valkey import Server
@@ -129,6 +130,17 @@ def test_stats_before_anything_was_asked(ion: Ion) -> None:
     code, out, _ = ion("stats")
     assert code == 0
     assert "no job has ended" in out
+
+
+def test_large_counts_fit_a_terminal_of_80_columns(server: Server, ion: Ion) -> None:
+    ways = dict.fromkeys(WAYS, 12_345_678)
+    for endpoint in ("process", "bulk", "recommend"):
+        server.client.hset("ion:cache:stats", mapping={f"{endpoint}.{way}": n for way, n in ways.items()})
+    code, out, _ = ion("stats")
+    assert code == 0
+    assert max(len(line) for line in out.splitlines()) <= 80
+    assert "222,222,204" in out
+    assert "of 185,185,170" in out
 
 
 # -- invalidate and clear ----------------------------------------------------------------------------

