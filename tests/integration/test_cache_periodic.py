@@ -1,4 +1,4 @@
-"""Warming in real workers: after a crash, and after a change of the catalogue."""
+"""Warming and prefetching in real workers: after a crash, after a change of the catalogue, by the tasks."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from tests.support.valkey import Server, server
 from tests.support.wait import wait_until
 from workers.app import create_app
 from workers.contract import names
-from workers.recipes import EVERY
+from workers.recipes import EVERY, Recipe, packed
 from workers.settings import WorkerSettings
 
 KEY = "calm-medium-learning"
@@ -51,6 +51,14 @@ def test_the_task_computes_popular_answers_of_a_new_catalogue(
             run_task(stack, names.CACHE_WARM)
             wait_until(lambda: count(store, "warm.computed") == computed + len(POPULAR), 20)
             assert ask(stack, POPULAR) == [True] * len(POPULAR)
+
+
+def test_the_task_computes_what_batches_have_left_for_later(tmp_path: Path) -> None:
+    with server() as store, LocalStack(settings(tmp_path, store)) as stack:
+        store.client.rpush("ion:cache:ahead", packed(Recipe("process", POPULAR[0], KEY)))
+        run_task(stack, names.CACHE_PREFETCH)
+        wait_until(lambda: count(store, "prefetch.computed") == 1, 20)
+        assert ask(stack, POPULAR[:2]) == [True, False]
 
 
 def settings(tmp_path: Path, store: Server) -> LocalSettings:
