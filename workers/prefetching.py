@@ -41,11 +41,11 @@ SCOPE = "prefetch"
 INLINE = 32  # answers after one batch: about 2 ms
 AHEAD = 1_000  # recipes that wait for the task
 AHEAD_LIFE_S = 60
-TEXTS = 8_192  # remembered
+TEXTS = 4_096  # remembered
 RECIPES_EVERY_S = 10.0
 ROWS = 128  # expectations whose recipes are left at a time
 REPORTER_MS = 5_000
-MAX_CHARS = 2_000  # of a text that is remembered: 16 MB of them at most
+MAX_CHARS = 1_000  # of a text that is remembered: 4 MB of them, with characters of 4 bytes 16 MB
 
 Admits = Callable[[str, str], bool]
 """Tells whether the cache would be asked about an endpoint's text."""

@@ -7,6 +7,11 @@ Keys of the store, all under one namespace (``ion:cache:``), nearly all with a l
     l:{version and request}   who computes this answer, half a second, renewed
     r:{version and request}   who refreshes it, 5 s
     stats                     a hash of counts, 30 days after the last one
+    n:{name}                  a note, for good; see ``notes``
+    popular, popular:fading   how often each request is asked, a day; see ``trends``
+    seen                      who asked what, as digests, 10 minutes; see ``sightings``
+    q:{request}               what was asked, as long as its answer may be served; the workers' ``recipes``
+    ahead, ahead:reporter     what is to be computed ahead, a minute; the workers' ``prefetching``
 
 Channels: ``news`` tells which tags were invalidated, ``f:{key}`` wakes those who wait for one answer.
 

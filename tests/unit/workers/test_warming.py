@@ -250,6 +250,33 @@ def test_the_favourites_of_yesterday_fade_in_bounded_memory(
     assert 0 < store.client.ttl("ion:cache:popular") <= 24 * 3600
 
 
+def test_strange_values_under_our_keys_do_no_harm(store: Server) -> None:
+    store.client.set("ion:cache:popular", "not a sorted set")
+    with InProcessWorker(store.url) as worker:
+        ask_often(worker, POPULAR[0])
+        assert worker.upkeep.warmer._trends.top(10) == []
+        assert worker.upkeep.warmer.warm(10).computed == 0
+        store.client.delete("ion:cache:popular")
+        ask_often(worker, POPULAR[0])
+        assert len(worker.upkeep.warmer._trends.top(10)) == 1
+        assert worker.bugs == []
+
+
+def test_a_store_that_takes_no_writes_does_no_harm() -> None:
+    """Valkey at its limit refuses them all; what was there is still read."""
+    with server(maxmemory="3mb", maxmemory_policy="noeviction") as store:
+        with InProcessWorker(store.url, version="old") as old:
+            ask_often(old, *POPULAR)
+        store.client.config_set("maxmemory", "1mb")
+        with InProcessWorker(store.url, version="new") as new:
+            warm_at_start(new)
+            ask_often(new, *POPULAR)
+            assert new.process(POPULAR[0])[0].status == "ok"
+            assert new.upkeep.warmer.warm(10).loaded == 0
+            assert new.bugs == []
+            assert new.answers.cache.up
+
+
 def content(packed_response: msgspec.Raw) -> str:
     """Return the prompt in a packed answer."""
     return msgspec.msgpack.decode(packed_response, type=Response).content
