@@ -85,7 +85,8 @@ class Explanation:
             State.VOID: self._why_void(),
             State.AGED: f"its time was up {short_time(-(kept.dead_in_s or 0))} ago",
             State.AHEAD: f"it was made {short_time(-(kept.age_s or 0))} in the future: clocks differ",
-            State.UNREADABLE: "what is stored there is not readable; it is computed again and replaced",
+            State.UNREADABLE: "what is stored there is not readable (damaged, or of another format); "
+            "it is computed again and replaced",
             State.ABSENT: self._why_absent(),
         }
         return f"A look-up would {'hit' if kept.served else 'miss'}: {reasons[kept.state]}."

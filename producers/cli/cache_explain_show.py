@@ -59,8 +59,9 @@ def show(found: Explanation, now: datetime) -> None:
     out.print(Text(found.why(), _STYLES[found.would_hit]))
     out.print()
     out.print(_facts(found, now))
-    out.print()
-    out.print(_tags(found))
+    if found.stamps:
+        out.print()
+        out.print(_tags(found))
 
 
 def _facts(found: Explanation, now: datetime) -> Any:

@@ -191,7 +191,8 @@ def _others(report: Report) -> list["Text"]:
 def _server(stats: Stats) -> "Text":
     from rich.text import Text  # noqa: PLC0415
 
-    answers = f"{'' if stats.all_counted else 'at least '}{stats.answers:,} answers, void ones among them"
+    among = ", void ones among them" if stats.answers else ""
+    answers = f"{'' if stats.all_counted else 'at least '}{stats.answers:,} answers{among}"
     heard = f"{stats.listening:,} {'process' if stats.listening == 1 else 'processes'} connected"
     if stats.server is None:
         return Text.assemble(("server", "bold"), f"  {answers}; {heard}; it does not tell its memory")
