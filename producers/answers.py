@@ -10,6 +10,7 @@ from zlib import crc32
 
 from persona_system.cache.answers import (
     BULK,
+    POLICIES,
     PROCESS,
     RECOMMEND,
     CachePolicy,
@@ -17,13 +18,17 @@ from persona_system.cache.answers import (
     recommend_request,
 )
 from persona_system.cache.gate import Gate
+from persona_system.cache.keys import EVERYTHING_ID
 from persona_system.cache.local import LocalCache
 from persona_system.cache.notes import Note
 from persona_system.cache.popularity import Popularity
 from persona_system.cache.redis_cache import RedisCache
+from persona_system.cache.sightings import Sightings, slot_of
+from persona_system.cache.trends import Trends
 from persona_system.cache.two_tier import TwoTierCache
-from persona_system.models import Context
 from producers.batching import Lane
+from producers.pending import Asked
+from producers.requests import PersonaRequest
 from workers.contract import names
 from workers.contract.refs import RECOMMEND as RECOMMEND_TASK
 
@@ -33,52 +38,71 @@ class ClientAnswers:
 
     def __init__(self, url: str, timeout_s: float, max_entries: int, max_bytes: int) -> None:
         redis = RedisCache(url, timeout_s)
-        self._cache = TwoTierCache(LocalCache(max_entries, max_bytes), redis)
+        self._cache = TwoTierCache(LocalCache(max_entries, max_bytes) if max_entries else None, redis)
         self._counters = redis.counters
         self._popularity = Popularity()
+        Trends(redis, self._popularity)
+        self._sightings = Sightings(redis)
         self._version = Note(redis, names.CACHE_VERSION_NOTE)  # of the answers that workers give now
-        self._gates = {policy.endpoint: Gate() for policy in (PROCESS, BULK, RECOMMEND)}
+        self._gates = {policy.endpoint: Gate() for policy in POLICIES}
+        redis.on_news.append(self._heard)
         self._cache.start()
 
     @staticmethod
-    def request_id(lane: Lane, text: str, key: str | None, context: Context | None) -> bytes:
-        """Return what is asked, without who answers it."""
-        request_id = recommend_request if lane[0] is RECOMMEND_TASK else process_request
-        return request_id(text, key, context)
+    def asked(lane: Lane, request: PersonaRequest, key: str | None) -> Asked:
+        """Return what the cache needs to answer *request*, whose canonical key is *key*."""
+        text, context = request.user_input, request.context
+        if lane[0] is RECOMMEND_TASK:
+            return Asked(recommend_request(text, key, context), request.metadata)
+        sighting = None
+        if context is not None and (slot := slot_of(context)):
+            sighting = (slot, process_request(text, key, None))
+        return Asked(process_request(text, key, context), request.metadata, sighting)
 
     def admits(self, lane: Lane, text: str) -> bool:
         """Tell whether the cache is to be asked about *text*: while it does not pay, only about a sample."""
         gate = self._gates[policy_of(lane).endpoint]
         return gate.open or gate.sampled(crc32(text.encode()))
 
-    def here(self, lane: Lane, request: bytes) -> bytes | None:
+    def here(self, lane: Lane, asked: Asked) -> bytes | None:
         """Return a fresh answer that this process has, at once."""
         version = self._version.value
         if version is None:
             return None
-        value = self._cache.get_here(version + request)
+        value = self._cache.get_here(version + asked.request)
         if value is not None:
             endpoint = policy_of(lane).endpoint
             self._counters.add(endpoint, producer_local=1)
-            self._popularity.add([request])
             self._gates[endpoint].note(1, 1)
+            self._answered([asked])
         return value
 
-    def look_up(self, lane: Lane, requests: Sequence[bytes]) -> tuple[list[bytes | None], list[int]]:
-        """Return the packed answer to each request, and the places of those that a worker is to renew."""
-        policy = policy_of(lane)
+    def look_up(self, lane: Lane, asked: Sequence[Asked]) -> tuple[list[bytes | None], list[int]]:
+        """Return the packed answer to each of *asked*, and the places of those that a worker is to renew."""
+        endpoint = policy_of(lane).endpoint
         version = self._version.value
         if version is None or not self._cache.up:
-            return [None] * len(requests), []
-        found = self._cache.lookup([version + request for request in requests], None)
+            return [None] * len(asked), []
+        found = self._cache.lookup([version + one.request for one in asked], None)
         values = found.values
         for place in found.refresh:
             values[place] = None
-        answered = [request for request, value in zip(requests, values, strict=True) if value is not None]
-        self._popularity.add(answered)
-        self._counters.add(policy.endpoint, producer_local=found.local, producer_shared=found.shared)
-        self._gates[policy.endpoint].note(len(requests), found.local + found.shared)
+        self._counters.add(endpoint, producer_local=found.local, producer_shared=found.shared)
+        self._gates[endpoint].note(len(asked), found.local + found.shared)
+        self._answered([one for one, value in zip(asked, values, strict=True) if value is not None])
         return values, found.refresh
+
+    def _answered(self, asked: Sequence[Asked]) -> None:
+        """Let the fleet learn from what no worker gets to see."""
+        self._popularity.add([one.request for one in asked])
+        sightings = [one.sighting for one in asked if one.sighting is not None]
+        if sightings:
+            self._sightings.add(sightings)
+
+    def _heard(self, tags: Sequence[bytes] | None) -> None:
+        if tags is not None and EVERYTHING_ID in tags:  # an empty cache is given time to fill
+            for gate in self._gates.values():
+                gate.restart()
 
     def close(self) -> None:
         """Hand on the last counts and give connections back."""

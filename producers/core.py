@@ -163,8 +163,8 @@ class ClientCore(Generic[WaiterT]):
             return _Prepared(job_id, key, deadline_s, use_cache=request.use_cache)
         if not answers.admits(lane, request.user_input):
             return _Prepared(job_id, key, deadline_s, use_cache=False)
-        asked = Asked(answers.request_id(lane, request.user_input, key, request.context), request.metadata)
-        value = answers.here(lane, asked.request)
+        asked = answers.asked(lane, request, key)
+        value = answers.here(lane, asked)
         answer = None if value is None else cached_outcome(job_id, value, asked)
         return _Prepared(job_id, key, deadline_s, asked, answer)
 

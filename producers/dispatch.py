@@ -214,7 +214,7 @@ class Dispatcher:
         if not about:
             return jobs, False
         places, asked = list(about), list(about.values())
-        values, renew = self._answers.look_up(lane, [one.request for one in asked])
+        values, renew = self._answers.look_up(lane, asked)
         ended: list[tuple[str, Settled]] = []
         left = dict(enumerate(jobs))
         for place, one, value in zip(places, asked, values, strict=True):

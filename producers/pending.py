@@ -12,10 +12,14 @@ from workers.contract.payloads import Outcome, Status, with_metadata
 
 
 class Asked(NamedTuple):
-    """What the cache needs to answer a job: its request, and what goes back to the caller untouched."""
+    """What the cache needs to answer a job: its request, and what goes back to the caller untouched.
+
+    *sighting*: who asked what, as digests, when it may tell what this person asks next.
+    """
 
     request: bytes
     metadata: dict[str, Any] | None
+    sighting: tuple[bytes, bytes] | None = None
 
 
 @dataclass(slots=True)

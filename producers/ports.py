@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from producers.batching import Lane
+from producers.pending import Asked
 
 
 class Publisher(Protocol):
@@ -35,8 +36,8 @@ class Replies(Protocol):
 class Answers(Protocol):
     """Answers that need no worker."""
 
-    def look_up(self, lane: Lane, requests: Sequence[bytes]) -> tuple[list[bytes | None], list[int]]:
-        """Return the packed answer to each request, and the places of those that a worker is to renew."""
+    def look_up(self, lane: Lane, asked: Sequence[Asked]) -> tuple[list[bytes | None], list[int]]:
+        """Return the packed answer to each of *asked*, and the places of those that a worker is to renew."""
 
     def close(self) -> None:
         """Give connections back."""
