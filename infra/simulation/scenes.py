@@ -17,23 +17,22 @@ _PRELOADED = 1_500  # most popular answers that a restarted worker begins with
 def scan_cost(design: Design, requests: Sequence[Request], workers: int, seed: int) -> dict[str, float]:
     """Return the local hit rate of everybody else with and without a bulk scan of unique items.
 
-    *requests* must have no bulk.  The scan runs through the middle third, item by item between the others,
-    as many as they; the rates are those of the others in that third and the next tenth.
+    *requests* must have no bulk.  The scan begins half way through and goes on for a sixth of the trace,
+    item by item between the others, as many as they; the rates are those of the others in that time and
+    half as long again.
     """
-    third, tenth = len(requests) // 3, len(requests) // 10
+    half, sixth = len(requests) // 2, len(requests) // 6
+    window = range(half, half + sixth + sixth // 2)
     rates: dict[str, float] = {}
     for name, scanned in (("without", False), ("with", True)):
         fleet, hits = Fleet(design, workers, seed), 0
         for number, request in enumerate(requests):
-            during = third <= number < 2 * third
-            if scanned and during:
-                fleet.ask(
-                    Request(request.time_s, b"scan" + request.key + number.to_bytes(4, "big"), "bulk", 0)
-                )
-            hit = fleet.ask(request, number % workers)
-            hits += hit and third <= number < 2 * third + tenth
-        rates[name] = round(hits / (third + tenth), 4)
-    return rates | {"cost": round(rates["without"] - rates["with"], 4)}
+            if scanned and half <= number < half + sixth:
+                item = b"scan" + number.to_bytes(8, "big")
+                fleet.ask(Request(request.time_s, item, "bulk", 0))
+            hits += fleet.ask(request, number % workers) and number in window
+        rates[name] = round(hits / len(window), 4)
+    return rates | {"scanned": sixth, "cost": round(rates["without"] - rates["with"], 4)}
 
 
 def restart(design: Design, requests: Sequence[Request], workers: int, seed: int) -> dict[str, float]:

@@ -68,8 +68,8 @@ def _scenes(scenes: dict[str, Any]) -> list[str]:
     ]
     restarted = scenes["restart"]
     lines.append(
-        f"restarted worker, first 300 look-ups: {restarted['cold']:.4f} cold, {restarted['warm']:.4f} warmed, "
-        f"{restarted['steady']:.4f} if it had gone on"
+        f"restarted worker, first 300 look-ups: {restarted['cold']:.4f} cold, "
+        f"{restarted['warm']:.4f} warmed, {restarted['steady']:.4f} if it had gone on"
     )
     for family, row in scenes["prefetch"].items():
         precision = "-" if row["precision"] is None else f"{row['precision']:.3f}"

@@ -23,6 +23,7 @@ Sources: Beckmann, Chen, Cidon, "LHD: improving cache hit rate by maximizing hit
          to come); Yang et al., "FIFO queues are all you need for cache eviction", SOSP 2023 (lazy queues).
 """
 
+import itertools
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ _BORROWED = 0.02  # share of the counts of the class below that a class adds to 
 _RISE = 1.5  # how many times its least worth an entry must regain with age for a class to have two queues
 _REVIEW = 16  # evictions between two looks at every queue
 _RECENT = 0.05  # evictions over which newcomers are watched, as a share of the cache
+_SURVEYED = 8  # one ghost in so many is looked at for a lesson
 _TIDIED = 8  # entries at most that move on when a queue is looked at
 _WIDTHS = [1.0, *(2 ** (b / 2) - 2 ** ((b - 1) / 2) for b in range(1, BUCKETS))]  # of the buckets
 _USES = 63  # the most uses that a ghost remembers, in its lowest bits
@@ -223,17 +225,24 @@ class Eviction:
         self._worths[number] = worth * self._luck if number % CLASSES == 0 else worth
 
     def _learn(self) -> None:
-        """Work out what entries are worth by now, and let the counts fade into the assumptions."""
+        """Work out what entries are worth by now, and let the counts fade into the assumptions.
+
+        Ghosts that may still return count as gone at their present age; to wait until they are forgotten
+        would make newcomers look good for as long as there is room for ghosts.
+        """
         self._until_lesson = self._lesson
         self._worth: list[list[float]] = []
         returned, gone = [0.0] * BUCKETS, [0.0] * BUCKETS
-        for own_returned, own_gone in zip(self._returned, self._gone, strict=True):
+        away = [list(row) for row in self._gone]
+        for ghost in itertools.islice(self._ghosts.values(), 0, None, _SURVEYED):
+            away[_class(ghost & _USES)][_bucket(self._now - (ghost >> _USES_BITS))] += _SURVEYED
+        for own_returned, own_gone in zip(self._returned, away, strict=True):
             returned = [own + _BORROWED * below for own, below in zip(own_returned, returned, strict=True)]
             gone = [own + _BORROWED * below for own, below in zip(own_gone, gone, strict=True)]
             self._worth.append(worth_by_age(returned, gone))
         self._dips = [_dip(worth) for worth in self._worth]
         returns = sum(self._returned[0])
-        self._usual = max(returns / (returns + sum(self._gone[0])), 1e-9)
+        self._usual = max(returns / (returns + sum(away[0])), 1e-9)
         _fade(self._returned, _assumed())
         _fade(self._gone, _assumed_gone())
 
