@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infra.fleet import LocalFleet, sections
+from infra.simulation.command import simulate_cache
 from infra.stack_checks import stack_checks
 from producers.cli.app import add, new_app, run
 from producers.cli.collaborators import Collaborators
@@ -51,6 +52,17 @@ def build() -> typer.Typer:
         "Measure the cache: with it and without.",
         ("ion bench-cache --quick", "ion bench-cache --json"),
     )
+    simulate = typer.Typer(
+        help="What would be, on traffic that repeats itself.", no_args_is_help=True, rich_markup_mode=None
+    )
+    add(
+        simulate,
+        "cache",
+        simulate_cache,
+        "The answer cache beside the optimum.",
+        ("ion simulate cache --quick", "ion simulate cache --seed 7 --json"),
+    )
+    app.add_typer(simulate, name="simulate")
     return app
 
 
