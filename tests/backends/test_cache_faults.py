@@ -16,6 +16,7 @@ from persona_system.cache.lifetime import Lifetime
 from persona_system.cache.local import LocalCache
 from persona_system.cache.once import compute_once
 from persona_system.cache.redis_cache import RedisCache
+from persona_system.cache.redis_store import Subscription
 from persona_system.cache.two_tier import TwoTierCache
 from persona_system.errors import Unavailable
 from tests.support.caching import EXACT, News, get, key, put
@@ -177,19 +178,31 @@ def test_a_frozen_store_is_noticed_without_anybody_asking(
     assert cache.get_here(key("a")) is None
 
 
-def test_a_killed_store_is_used_again_when_it_is_back(fleet: Fleet, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_killed_store_is_used_again_when_it_is_back(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Connections of before are not tried one after the other."""
     cache = fleet.make()
     put(cache, "a", b"A")
     assert cache.redis is not None
     with ExitStack() as open_now:
         for _ in range(5):
-            open_now.enter_context(cache.redis._store._connection())
+            open_now.enter_context(cache.redis._store._connection()).connect()
     fleet.store.kill()
     wait_until(lambda: not cache.up)
     assert get(cache, "a") is None
+    connected: list[str] = []
+    subscribe = cache.redis._store.subscribe
+
+    def counted(channel: str) -> Subscription:
+        connection = subscribe(channel)
+        connected.append(channel)
+        return connection
+
+    monkeypatch.setattr(cache.redis._store, "subscribe", counted)
     fleet.store.start()
     wait_until(lambda: cache.up)
+    assert len(connected) == 1  # at the first attempt
     for n in range(20):
         put(cache, n, b"N")
     assert [get(cache, n) for n in range(20)] == [b"N"] * 20
@@ -307,8 +320,12 @@ def hammer():  # so that a fork finds locks held
 threads = [threading.Thread(target=hammer) for _ in range(3)]
 [thread.start() for thread in threads]
 for _ in range(5):
+    lock = alone._tier._lock
+    lock.acquire()  # as if a thread of the parent were at it
     child = os.fork()
-    if not child:
+    if child:
+        lock.release()
+    else:
         try:
             assert not cache.up and get(cache, "before") is None  # no news reach it yet
             assert cache.redis.wait_until_up(10)

@@ -17,9 +17,13 @@ from persona_system.cache.once import compute_once, compute_once_async
 from persona_system.cache.redis_cache import RedisCache
 from persona_system.cache.two_tier import TwoTierCache
 from tests.backends.conftest import Backend
-from tests.support.caching import EXACT, get, key
+from tests.support.caching import EXACT, get, key, put
 from tests.support.valkey import Server, server
 from tests.support.wait import wait_until
+
+
+class Interrupted(BaseException):
+    """What ends a computation from outside."""
 
 
 class Owner:
@@ -37,7 +41,7 @@ class Owner:
         self._thread.join(10)
 
     def _ask(self) -> None:
-        with contextlib.suppress(LookupError):
+        with contextlib.suppress(LookupError, Interrupted):
             compute_once(self._cache, key("a"), self._compute, tags=tag_ids(("t",)), lifetime=EXACT)
 
     def _compute(self) -> bytes:
@@ -73,6 +77,10 @@ def waits(client: object, how_many: int = 1) -> bool:
     """Tell whether *how_many* wait to be woken for key "a"."""
     ((_, subscribers),) = client.pubsub_numsub(f"ion:cache:f:{key('a').hex()}")  # type: ignore[attr-defined]
     return bool(subscribers >= how_many)
+
+
+def _interrupt() -> bytes:
+    raise Interrupted
 
 
 def _fail() -> bytes:
@@ -136,7 +144,7 @@ def test_an_owner_that_hangs_is_not_waited_for_forever(
 @pytest.mark.parametrize("when", ["waiting", "computing"])
 def test_a_cancelled_task_leaves_no_lease(shared: Backend, when: str) -> None:
     cache = shared.make()
-    owner = Owner(shared.make(), _fail) if when == "waiting" else None
+    owner = Owner(shared.make(), _interrupt) if when == "waiting" else None
 
     async def story() -> None:
         begun = asyncio.Event()
@@ -165,6 +173,42 @@ def test_a_cancelled_task_leaves_no_lease(shared: Backend, when: str) -> None:
     assert cache.redis is not None
     wait_until(lambda: not cache.redis.leases._held)  # type: ignore[union-attr]
     assert Caller(shared.make()).answer() == b"mine"
+
+
+def test_a_lease_is_renewed_while_its_owner_computes(shared: Backend) -> None:
+    owner = Owner(shared.make(), lambda: b"A")
+    (lease,) = shared.client.scan_iter("ion:cache:l:*")
+    shared.client.pexpire(lease, 300)
+    wait_until(lambda: shared.client.pttl(lease) > 300)
+    owner.finish()
+    assert not shared.client.exists(lease)
+
+
+def test_when_the_owner_is_interrupted_one_of_the_others_goes_on(shared: Backend) -> None:
+    owner = Owner(shared.make(), _interrupt)
+    callers = [Caller(shared.make()) for _ in range(3)]
+    wait_until(lambda: waits(shared.client, 3))
+    owner.finish()
+    assert [caller.answer() for caller in callers] == [b"mine"] * 3
+    assert sum(caller.computed for caller in callers) == 1
+
+
+def test_an_answer_that_came_just_before_the_lease_is_used(
+    shared: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = shared.make(), shared.make()
+    assert other.redis is not None
+    leases = other.redis.leases
+    take = leases.take
+
+    def late(wanted: bytes) -> bool:
+        put(one, "a", b"A")
+        return take(wanted)
+
+    monkeypatch.setattr(leases, "take", late)
+    assert compute_once(other, key("a"), lambda: b"mine", lifetime=EXACT) == b"A"
+    assert not list(shared.client.scan_iter("ion:cache:l:*"))
+    assert leases._held == {}
 
 
 def test_what_cannot_be_stored_leaves_no_lease(shared: Backend) -> None:
