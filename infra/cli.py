@@ -107,15 +107,17 @@ def demo(
         messages = load_messages()
         with step(f"{len(messages):,} messages from 100 concurrent callers", len(messages)) as advance:
             app_run = as_app(settings, messages, advance)
+        with step("the same messages, asked again", len(messages)) as advance:
+            again = as_app(settings, messages, advance)
         with (
             step(f"{len(messages):,} messages as a file, in batches", len(messages)) as advance,
             on_signals(stop),
         ):
             pipeline_run = as_pipeline(settings, messages, directory, stop, advance)
     if as_json:
-        print_json(demo_json(app_run, pipeline_run))
+        print_json(demo_json(app_run, again, pipeline_run))
     else:
-        show(console(), app_run, pipeline_run, embedded=embedded)
+        show(console(), app_run, again, pipeline_run, embedded=embedded)
     raise typer.Exit(OK if pipeline_run.failed == 0 and not stop.requested else FAILED)
 
 

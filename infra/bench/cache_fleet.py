@@ -20,6 +20,7 @@ from infra.demo.messages import load_messages
 from infra.figures import percentile
 from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack
+from persona_system.cache.gate import GatePolicy
 from persona_system.vocabulary import ALL_KEYS
 from producers import JobOutcome, PersonaClient, PersonaRequest
 from producers.settings import ClientSettings
@@ -28,7 +29,7 @@ _BATCH, _WINDOW = 500, 8
 _DISTINCT = 1_000  # texts of the loads that ask again
 _TIMEOUT_S = 60.0
 LOADS = 10
-_GATE_WINDOWS = 3 * 4_096  # look-ups after which a cache that does not pay has got out of the way
+_AT_REST = 3 * GatePolicy().window  # look-ups after which a cache that does not pay has got out of the way
 
 Ask = Callable[[int], PersonaRequest]
 Progress = Callable[[], None]
@@ -74,7 +75,7 @@ def batch_path(rounds: int, seconds: float, progress: Progress) -> dict[str, Any
             "again_with_key_on": (on, again_with_key),
         }
         for client, ask in loads.values():  # connect, fill, and let the gates come to rest
-            _run(client, ask, jobs=_GATE_WINDOWS)
+            _run(client, ask, jobs=_AT_REST)
         speeds: dict[str, list[float]] = {name: [] for name in loads}
         for _ in range(rounds):
             for name, (client, ask) in loads.items():

@@ -15,7 +15,7 @@ import msgspec
 from infra.demo.messages import DemoMessage
 from infra.figures import percentile
 from persona_system.models import Response
-from producers import AsyncPersonaClient, PersonaClient
+from producers import AsyncPersonaClient, PersonaClient, PersonaRequest
 from producers.bulk.collect import Collector, Counts
 from producers.bulk.jsonl import read_jsonl
 from producers.bulk.run import NullWatcher, Options, run
@@ -39,6 +39,7 @@ class AppRun:
     personas: Counter[str]
     languages: Counter[str]
     samples: Sequence[tuple[DemoMessage, Response]]
+    cached: int
 
     @property
     def jobs(self) -> int:
@@ -56,6 +57,7 @@ class PipelineRun:
 
     seconds: float
     ok: int
+    cached: int
     failed: int
     source: Path
     outcomes: Path
@@ -71,15 +73,19 @@ async def _as_app(settings: ClientSettings, messages: Sequence[DemoMessage], adv
     personas: Counter[str] = Counter()
     languages: Counter[str] = Counter()
     samples: dict[str, tuple[DemoMessage, Response]] = {}
+    cached = 0
     work = iter(messages)
     async with AsyncPersonaClient(settings) as client:
         await client.process(messages[0].text)  # connect
         started = time.perf_counter()
 
         async def call() -> None:
+            nonlocal cached
             for message in work:
                 sent = time.perf_counter()
-                response = await client.process(message.text)
+                outcome = await client.submit(PersonaRequest(message.text)).outcome()
+                response = outcome.unwrap()
+                cached += outcome.cached
                 latencies.append((time.perf_counter() - sent) * 1000)
                 personas[response.persona_used] += 1
                 languages[response.language] += 1
@@ -89,7 +95,7 @@ async def _as_app(settings: ClientSettings, messages: Sequence[DemoMessage], adv
 
         await asyncio.gather(*(call() for _ in range(CALLERS)))
         seconds = time.perf_counter() - started
-    return AppRun(seconds, latencies, personas, languages, list(samples.values())[:SAMPLES])
+    return AppRun(seconds, latencies, personas, languages, list(samples.values())[:SAMPLES], cached)
 
 
 def _speaks_for_itself(message: DemoMessage, response: Response) -> bool:
@@ -125,7 +131,9 @@ def as_pipeline(
             _Watcher(advance),
         )
         seconds = time.perf_counter() - started
-    return PipelineRun(seconds, summary.ok, summary.rejected + summary.failed, source, outcomes)
+    return PipelineRun(
+        seconds, summary.ok, summary.cached, summary.rejected + summary.failed, source, outcomes
+    )
 
 
 class _Watcher(NullWatcher):

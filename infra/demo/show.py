@@ -17,10 +17,10 @@ _COLOURS = ("magenta", "cyan", "green", "yellow")
 _LANGUAGES = {"ko": "Korean", "en": "English"}
 
 
-def show(console: Console, app: AppRun, pipeline: PipelineRun, *, embedded: bool) -> None:
-    """Print the summary of both runs."""
+def show(console: Console, app: AppRun, again: AppRun, pipeline: PipelineRun, *, embedded: bool) -> None:
+    """Print the summary of the runs."""
     console.print(Rule("what the fleet did"))
-    console.print(_speeds(app, pipeline))
+    console.print(_speeds(app, again, pipeline))
     console.print(Rule("who answers"))
     console.print(_bars({name: app.personas[name] for name in sorted(app.personas)}))
     console.print(_bars({_LANGUAGES[code]: count for code, count in app.languages.most_common()}))
@@ -31,16 +31,21 @@ def show(console: Console, app: AppRun, pipeline: PipelineRun, *, embedded: bool
     console.print(_next_steps(pipeline, embedded=embedded))
 
 
-def as_json(app: AppRun, pipeline: PipelineRun) -> dict[str, Any]:
+def as_json(app: AppRun, again: AppRun, pipeline: PipelineRun) -> dict[str, Any]:
     """Return the summary as JSON-like values."""
     return {
-        "app": {
-            "jobs": app.jobs,
-            "jobs_per_s": round(app.jobs / app.seconds, 1),
-            **{f"p{percent}_ms": round(app.percentile_ms(percent), 3) for percent in (50, 95, 99)},
+        **{
+            name: {
+                "jobs": run.jobs,
+                "cached": run.cached,
+                "jobs_per_s": round(run.jobs / run.seconds, 1),
+                **{f"p{percent}_ms": round(run.percentile_ms(percent), 3) for percent in (50, 95, 99)},
+            }
+            for name, run in (("app", app), ("again", again))
         },
         "pipeline": {
             "jobs": pipeline.ok,
+            "cached": pipeline.cached,
             "failed": pipeline.failed,
             "jobs_per_s": round(pipeline.ok / pipeline.seconds, 1),
             "outcomes": str(pipeline.outcomes),
@@ -50,15 +55,31 @@ def as_json(app: AppRun, pipeline: PipelineRun) -> dict[str, Any]:
     }
 
 
-def _speeds(app: AppRun, pipeline: PipelineRun) -> RenderableType:
+def _speeds(app: AppRun, again: AppRun, pipeline: PipelineRun) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("", "messages", "jobs/s", "p50 ms", "p95 ms", "p99 ms"):
+    for column in ("", "messages", "cached", "jobs/s", "p50 ms", "p95 ms", "p99 ms"):
         table.add_column(column, justify="left" if not column else "right")
-    percentiles = [f"{app.percentile_ms(percent):.1f}" for percent in (50, 95, 99)]
-    table.add_row("as an app: 100 callers", f"{app.jobs:,}", f"{app.jobs / app.seconds:,.0f}", *percentiles)
-    speed = f"{pipeline.ok / pipeline.seconds:,.0f}"
-    table.add_row("as a pipeline: file to file", f"{pipeline.ok:,}", speed, "-", "-", "-")
+    for title, run in (("as an app: 100 callers", app), ("the same, asked again", again)):
+        percentiles = [f"{run.percentile_ms(percent):.1f}" for percent in (50, 95, 99)]
+        table.add_row(
+            title,
+            f"{run.jobs:,}",
+            _share(run.cached, run.jobs),
+            f"{run.jobs / run.seconds:,.0f}",
+            *percentiles,
+        )
+    table.add_row(
+        "as a pipeline: file to file",
+        f"{pipeline.ok:,}",
+        _share(pipeline.cached, pipeline.ok),
+        f"{pipeline.ok / pipeline.seconds:,.0f}",
+        *("-", "-", "-"),
+    )
     return table
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.0%}" if whole else "-"
 
 
 def _bars(counts: Mapping[str, int]) -> RenderableType:
@@ -90,6 +111,7 @@ def _next_steps(pipeline: PipelineRun, *, embedded: bool) -> RenderableType:
         steps.add_row("keep a fleet running", "ion up")
     steps.add_row("ask for one prompt", 'ion process "배포가 또 실패했어요. 어떻게 해야 하죠?"')
     steps.add_row("see why a mentor is chosen", "ion route --all")
+    steps.add_row("see what the cache does", "ion cache stats")
     steps.add_row("run a file of your own", "ion bulk run messages.jsonl -o answers.jsonl")
     steps.add_row("measure this machine", "ion bench --quick")
     return steps

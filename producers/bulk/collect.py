@@ -58,6 +58,7 @@ class Counts:
     failed: int = 0
     blank: int = 0
     last_line: int = 0
+    cached: int = 0  # of those that are ok
 
 
 class Collector:
@@ -72,9 +73,10 @@ class Collector:
         """Write one answered chunk and flush it; raise UnusableOutput when the disk says no."""
         lines: list[Answered | Unanswered] = []
         rejects = chunk.rejects
-        failed = 0
+        failed = cached = 0
         for (line, callers_id), outcome in zip(chunk.origins, outcomes, strict=True):
             if outcome.status == "ok":
+                cached += outcome.cached
                 lines.append(_answered(line, callers_id, outcome))
             elif isinstance(outcome.error, InvalidInput):
                 rejects = [*rejects, reject(line, outcome.error)]
@@ -88,6 +90,7 @@ class Collector:
         counts = self.counts
         counts.read += chunk.read
         counts.ok += len(lines) - failed
+        counts.cached += cached
         counts.failed += failed
         counts.rejected += len(rejects)
         counts.blank += chunk.blank

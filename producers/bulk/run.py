@@ -46,6 +46,7 @@ class Summary:
     blank: int
     last_line: int
     seconds: float
+    cached: int = 0  # of those that are ok: not computed for this run
 
     @property
     def jobs_per_s(self) -> float:
@@ -124,6 +125,7 @@ def run(
         counts.blank,
         counts.last_line,
         clock() - started,
+        counts.cached,
     )
 
 

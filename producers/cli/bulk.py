@@ -134,6 +134,7 @@ def summary_json(summary: "Summary", target: "Targets") -> dict[str, Any]:
         "reason": summary.reason,
         "read": summary.read,
         "ok": summary.ok,
+        "cached": summary.cached,
         "rejected": summary.rejected,
         "failed": summary.failed,
         "blank": summary.blank,
@@ -152,7 +153,7 @@ def _silent(line: str) -> None:
 def _print_summary(summary: "Summary", target: "Targets") -> None:
     for label, value in (
         ("read", f"{summary.read:>12,}"),
-        ("ok", f"{summary.ok:>12,}"),
+        ("ok", f"{summary.ok:>12,}" + (f"  ({summary.cached:,} from the cache)" if summary.cached else "")),
         ("rejected", f"{summary.rejected:>12,}"),
         ("failed", f"{summary.failed:>12,}"),
         ("blank", f"{summary.blank:>12,}"),

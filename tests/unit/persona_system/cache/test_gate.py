@@ -97,13 +97,13 @@ def test_while_open_everything_passes() -> None:
 
 
 def test_unique_traffic_closes_it_and_repetition_opens_it() -> None:
-    """100,000 unique requests: one window of 4,096, then one in 16.  Then 2,000 keys, over and over."""
+    """100,000 unique requests: one window of 16,384, then one in 16.  Then 2,000 keys, over and over."""
     gate, cache, rng = Gate(), set[int](), random.Random(3)
     asked = serve(gate, cache, list(range(100_000)))
-    assert asked == pytest.approx(4_096 + 96_000 / 16, rel=0.05)
+    assert asked == pytest.approx(16_384 + 83_616 / 16, rel=0.05)
     assert not gate.open
 
-    serve(gate, cache, [10**9 + rng.randrange(2_000) for _ in range(2 * 4_096)])
+    serve(gate, cache, [10**9 + rng.randrange(2_000) for _ in range(2 * 16_384)])
     assert gate.open
     assert gate.closings == 1
 
