@@ -31,7 +31,7 @@ def _policies(figures: dict[str, Any], directory: Path) -> Path:
         axes.bar(places, shares, width, label=name, color=colour)
     axes.set_xticks(range(len(families)), [f"{name}\n{row['optimum']:.2f}" for name, row in families.items()])
     axes.set_ylim(0.5, 1.0)
-    axes.set_ylabel("hits, as a share of the optimum's")
+    axes.set_ylabel("hits / optimum's hits")
     axes.set_xlabel(f"trace, with the optimum's hit rate; one cache of {figures['size']:,} entries")
     return _saved(plot, directory / "cache-policies.svg")
 

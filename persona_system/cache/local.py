@@ -57,7 +57,9 @@ class Entry:
         self.dead_at = dead_at
         self.tags = tags
         self.uses = self.used_at = self.queued_at = self.queue = 0  # the policy's
-        self.size_bytes = _ENTRY_BYTES + len(key) + len(value) + len(tags) * _TAG_BYTES + sum(map(len, tags))
+        self.size_bytes = _ENTRY_BYTES + len(key) + len(value)
+        if tags:
+            self.size_bytes += len(tags) * _TAG_BYTES + sum(map(len, tags))
 
 
 @dataclass(frozen=True, slots=True)
