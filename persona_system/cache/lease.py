@@ -31,29 +31,36 @@ class Waited(Enum):
 _ENDS: Mapping[bytes, Waited] = {how.value: how for how in Waited}
 
 
+class Taken(Enum):
+    """How an attempt to take a lease ended."""
+
+    BY_ANOTHER = "by another"
+    NOTHING_THERE = "nothing there"  # taken, and no answer has come before it was
+    LOOK_AGAIN = "look again"  # taken, but there is an answer: the last owner may just have finished
+
+
 class Leases:
     """The leases of one process over one store."""
 
     def __init__(self, store: RedisStore, namespace: str) -> None:
         self._store = store
         self._lease, self._refresh = f"{namespace}l:".encode(), f"{namespace}r:".encode()
-        self._filled = f"{namespace}f:"
+        self._answers, self._filled = f"{namespace}e:".encode(), f"{namespace}f:"
         self._held: dict[bytes, bytes] = {}
 
-    def take(self, key: bytes) -> bool:
-        """Return whether this process is to compute *key*; raise Unavailable.
+    def take(self, key: bytes) -> Taken:
+        """Try to get the right to compute *key*; raise Unavailable.
 
         A server that takes no leases (out of memory, read-only) leaves the computation to everybody.
         """
         token = os.urandom(_TOKEN_BYTES)
-        (name,) = names_of(self._lease, [key])
-        (answer,) = self._store.run(("SET", name, token, "NX", "PX", LEASE_MS))
-        if isinstance(answer, Exception):
-            return True
+        (name,), (answer_name,) = names_of(self._lease, [key]), names_of(self._answers, [key])
+        answer, stored = self._store.run(("SET", name, token, "NX", "PX", LEASE_MS), ("EXISTS", answer_name))
         if answer is None:
-            return False
-        self._held[key] = token
-        return True
+            return Taken.BY_ANOTHER
+        if not isinstance(answer, Exception):
+            self._held[key] = token
+        return Taken.NOTHING_THERE if stored == 0 else Taken.LOOK_AGAIN
 
     def release(self, key: bytes, outcome: bytes | Waited) -> None:
         """End the lease, if it is held, and wake the others with the sealed answer, or why there is none."""

@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from persona_system.cache.lease import Leases, Waited
+from persona_system.cache.lease import Leases, Taken, Waited
 from persona_system.cache.lifetime import Lifetime
 from persona_system.cache.redis_store import Subscription
 from persona_system.cache.tiers import Item, Ticket
@@ -77,7 +77,7 @@ def compute_once(
     found = wanted.look()
     old = found.values[0]
     if old is None:
-        return cache.flights.join(key, lambda: _take_turn(wanted, compute))
+        return cache.flights.join(key, lambda: _take_turn(wanted, compute, found.ticket))
     if not found.refresh:
         return old
     try:
@@ -110,7 +110,9 @@ async def compute_once_async(
     found, led = await cache.flights.join_task("look", key, lambda: _in_thread(cache, wanted.look))
     old = found.values[0]
     if old is None:
-        value, _ = await cache.flights.join_task("compute", key, lambda: _take_turn_async(wanted, compute))
+        value, _ = await cache.flights.join_task(
+            "compute", key, lambda: _take_turn_async(wanted, compute, found.ticket)
+        )
         return value
     if not (found.refresh and led):
         return old
@@ -132,8 +134,8 @@ def _here(cache: TwoTierCache, key: bytes) -> bytes | None:
     return cache.get_here(key)
 
 
-def _take_turn(wanted: Wanted, compute: Callable[[], bytes]) -> bytes:
-    turn = Turn(wanted)
+def _take_turn(wanted: Wanted, compute: Callable[[], bytes], ticket: Ticket) -> bytes:
+    turn = Turn(wanted, ticket)
     try:
         value = turn.begin()
         if value is None and not turn.mine:
@@ -150,8 +152,8 @@ def _take_turn(wanted: Wanted, compute: Callable[[], bytes]) -> bytes:
     return value
 
 
-async def _take_turn_async(wanted: Wanted, compute: Callable[[], Awaitable[bytes]]) -> bytes:
-    cache, turn = wanted.cache, Turn(wanted)
+async def _take_turn_async(wanted: Wanted, compute: Callable[[], Awaitable[bytes]], ticket: Ticket) -> bytes:
+    cache, turn = wanted.cache, Turn(wanted, ticket)
     try:
         value = await _in_thread(cache, turn.begin)
         if value is None and not turn.mine:
@@ -179,15 +181,16 @@ async def _in_thread(cache: TwoTierCache, work: Callable[[], T]) -> T:
 class Turn:
     """The right to compute one answer: how a process gets it, or another process's answer instead.
 
-    May be given up from another thread than the one that is about to get it.
+    *ticket* is that of the look-up that found nothing.  May be given up from another thread than the one
+    that is about to get it.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
+    def __init__(self, wanted: Wanted, ticket: Ticket) -> None:
         self._wanted = wanted
         self._leases: Leases | None = None
         self._lock = threading.Lock()
         self._given_up = False
-        self._ticket: Ticket = {}
+        self._ticket = ticket
         self.mine = False
 
     def begin(self) -> bytes | None:
@@ -241,22 +244,31 @@ class Turn:
             threading.Thread(target=self.end, args=(Waited.ABANDONED,), daemon=True).start()
 
     def _try(self) -> bytes | None:
-        """Take the lease if it is free, then look again: the last owner may just have finished."""
+        """Take the lease if it is free; look again if the last owner may just have finished."""
+        taken = Taken.LOOK_AGAIN
         try:
-            if self._leases is not None and not self._leases.take(self._wanted.key):
-                return None
+            if self._leases is not None:
+                taken = self._leases.take(self._wanted.key)
         except Unavailable as error:
             return self._alone(error)
-        return self._look()
+        if taken is Taken.BY_ANOTHER:
+            return None
+        if taken is Taken.LOOK_AGAIN or not self._ticket:
+            return self._look()
+        self._claim(free=True)
+        return None
 
     def _look(self) -> bytes | None:
         found = self._wanted.look()
         self._ticket = found.ticket
+        self._claim(free=found.values[0] is None)
+        return found.values[0]
+
+    def _claim(self, *, free: bool) -> None:
         with self._lock:
-            self.mine = found.values[0] is None and not self._given_up
+            self.mine = free and not self._given_up
         if not self.mine:
             self.end(Waited.ABANDONED)
-        return found.values[0]
 
     def _wait(self, leases: Leases, watch: Subscription) -> bytes | None:
         cache, key = self._wanted.cache, self._wanted.key

@@ -284,6 +284,7 @@ class RedisCache:
         channel = self._store.subscribe(self._stamps.channel)
         try:
             self._store.run(("PING",))
+            self._store.prepare_watch()
             self._catch_up()
         except Unavailable:
             channel.close()

@@ -129,6 +129,18 @@ class RedisStore:
             raise _unavailable(error) from None
         return Watch(connection, channel, free)
 
+    def prepare_watch(self) -> None:
+        """Have a connection ready for ``watch``: connecting takes longer than many a computation."""
+        self._leave_to_parent()
+        if self._free_watches:
+            return
+        connection = self._connect()
+        try:
+            connection.connect()
+        except _FAILURES as error:
+            raise _unavailable(error) from None
+        self._free_watches.append(connection)
+
     def close(self) -> None:
         """Close the connections that are free; those in use close when they are given back."""
         free, self._free = self._free, deque()
