@@ -33,12 +33,12 @@ CLASSES = 8  # by the bits of the number of uses; the last begins at 64
 BUCKETS = 40  # of ages, two to an octave; the last begins at 2 ** 19
 SAMPLE = 7  # one hit in so many is counted, since hits must be fast; no power of two, as periods often are
 
-_KEPT = 0.95  # share of the counts that outlives a lesson; there is one each time the cache has been replaced
+_KEPT = 0.975  # share of the counts that outlives a lesson; there are two while the cache is replaced once
 _BORROWED = 0.02  # share of the counts of the class below that a class adds to its own, lest it have none
 _RISE = 1.5  # how many times its least worth an entry must regain with age for a class to have two queues
 _REVIEW = 16  # evictions between two looks at every queue
 _RECENT = 0.05  # evictions over which newcomers are watched, as a share of the cache
-_SURVEYED = 8  # one ghost in so many is looked at for a lesson
+_SURVEYED = 16  # one ghost in so many is looked at for a lesson
 _TIDIED = 8  # entries at most that move on when a queue is looked at
 _WIDTHS = [1.0, *(2 ** (b / 2) - 2 ** ((b - 1) / 2) for b in range(1, BUCKETS))]  # of the buckets
 _USES = 63  # the most uses that a ghost remembers, in its lowest bits
@@ -93,7 +93,7 @@ class Eviction:
         self._max_ghosts = max_ghosts
         self._new = self._new_returned = 0.0  # of late: entries put, returns of those that had no use
         self._fade = max(0.0, 1 - _REVIEW / (max_entries * _RECENT))
-        self._luck, self._lesson, self._until_review = 1.0, max_entries, 0
+        self._luck, self._lesson, self._until_review = 1.0, max(1, max_entries // 2), 0
         self._returned, self._gone = _assumed(), _assumed_gone()
         shortest = min(_bucket(8 * max_entries), BUCKETS - 1)  # newcomers are tried for so long at first
         self._returned[0] = [1 / CLASSES] * shortest + [0.0] * (BUCKETS - shortest)
@@ -194,7 +194,8 @@ class Eviction:
         self._ghosts[hash(entry.key)] = entry.used_at << _USES_BITS | (uses if uses < _USES else _USES)
         if len(self._ghosts) > self._max_ghosts:
             _, ghost = self._ghosts.popitem(last=False)
-            self._gone[_class(ghost & _USES)][_bucket(self._now - (ghost >> _USES_BITS))] += 1
+            uses, age = ghost & _USES, self._now - (ghost >> _USES_BITS)
+            self._gone[_class(uses)][_bucket(age)] += 1
 
     def _review(self) -> None:
         self._until_review = _REVIEW

@@ -235,13 +235,19 @@ class LocalCache:
         self._entries[entry.key] = entry
         self._bytes += entry.size_bytes
         for tag in entry.tags:
-            self._tagged.setdefault(tag, set()).add(entry.key)
+            keys = self._tagged.get(tag)
+            if keys is None:
+                self._tagged[tag] = {entry.key}
+            else:
+                keys.add(entry.key)
 
     def _unlink(self, entry: Entry) -> None:
         """Take *entry* out of the sums and the tags, not out of the entries."""
         self._bytes -= entry.size_bytes
-        for tag in set(entry.tags):
-            keys = self._tagged[tag]
+        for tag in entry.tags:
+            keys = self._tagged.get(tag)
+            if keys is None:
+                continue  # the entry had the tag twice
             keys.discard(entry.key)
             if not keys:
                 del self._tagged[tag]
