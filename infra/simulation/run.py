@@ -38,7 +38,7 @@ def full(seed: int) -> Effort:
 
 def quick(seed: int) -> Effort:
     """Return a smaller one, within 20 s; its caches are less often full, so its rates differ."""
-    return Effort(seed, requests=40_000, fleet_requests=90_000, sizes=(SIZE,))
+    return Effort(seed, requests=40_000, fleet_requests=60_000, sizes=(SIZE,))
 
 
 Progress = Callable[[], None]
