@@ -22,7 +22,6 @@ from persona_system.ports import TextAnalyser
 from persona_system.text import MAX_TEXT_CHARS, check_text
 from persona_system.vocabulary import ResonanceKey
 
-
 ANSWERS = 1  # raise it when code answers otherwise with the same catalogue and analyser: caches go by it
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from persona_system.cache import once
 from persona_system.cache.keys import tag_ids
+from persona_system.cache.lease import Taken
 from persona_system.cache.local import LocalCache
 from persona_system.cache.once import compute_once, compute_once_async
 from persona_system.cache.redis_cache import RedisCache
@@ -201,7 +202,7 @@ def test_an_answer_that_came_just_before_the_lease_is_used(
     leases = other.redis.leases
     take = leases.take
 
-    def late(wanted: bytes) -> bool:
+    def late(wanted: bytes) -> Taken:
         put(one, "a", b"A")
         return take(wanted)
 

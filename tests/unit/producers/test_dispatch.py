@@ -11,8 +11,8 @@ from persona_system.errors import InvalidInput
 from persona_system.pipeline import load_pipeline
 from producers.batching import Lane
 from producers.dispatch import Dispatcher
-from producers.pending import Gathered, Woken
 from producers.errors import ClientClosed, Overloaded, Unavailable
+from producers.pending import Gathered, Woken
 from producers.requests import PersonaRequest, pack_job
 from producers.settings import ClientSettings
 from tests.support.loopback import Loopback
