@@ -5,6 +5,8 @@ batch, so an event loop never waits for it.  The client cannot compute: an answe
 and that this client was elected to renew, goes to a worker like any other job.
 """
 
+import threading
+from collections import deque
 from collections.abc import Sequence
 from zlib import crc32
 
@@ -23,6 +25,7 @@ from persona_system.cache.local import LocalCache
 from persona_system.cache.notes import Note
 from persona_system.cache.popularity import Popularity
 from persona_system.cache.redis_cache import RedisCache
+from persona_system.cache.redis_store import RedisStore
 from persona_system.cache.sightings import Sightings, slot_of
 from persona_system.cache.trends import Trends
 from persona_system.cache.two_tier import TwoTierCache
@@ -45,7 +48,10 @@ class ClientAnswers:
         self._sightings = Sightings(redis)
         self._version = Note(redis, names.CACHE_VERSION_NOTE)  # of the answers that workers give now
         self._gates = {policy.endpoint: Gate() for policy in POLICIES}
+        self._hits: dict[str, deque[Asked]] = {policy.endpoint: deque() for policy in POLICIES}
+        self._counting = threading.Lock()
         redis.on_news.append(self._heard)
+        redis.on_tick.append(self._count_hits)
         self._cache.start()
 
     @staticmethod
@@ -71,16 +77,14 @@ class ClientAnswers:
             return None
         value = self._cache.get_here(version + asked.request)
         if value is not None:
-            endpoint = policy_of(lane).endpoint
-            self._counters.add(endpoint, producer_local=1)
-            self._gates[endpoint].note(1, 1)
-            self._answered([asked])
+            self._hits[policy_of(lane).endpoint].append(asked)  # counted later, many at a time
         return value
 
     def look_up(self, lane: Lane, asked: Sequence[Asked]) -> tuple[list[bytes | None], list[int]]:
         """Return the packed answer to each of *asked*, and the places of those that a worker is to renew."""
         endpoint = policy_of(lane).endpoint
         version = self._version.value
+        self._count_hits()  # the gate has to see them beside what follows
         if version is None or not self._cache.up:
             return [None] * len(asked), []
         found = self._cache.lookup([version + one.request for one in asked], None)
@@ -91,6 +95,15 @@ class ClientAnswers:
         self._gates[endpoint].note(len(asked), found.local + found.shared)
         self._answered([one for one, value in zip(asked, values, strict=True) if value is not None])
         return values, found.refresh
+
+    def _count_hits(self, _: RedisStore | None = None) -> None:
+        for endpoint, hits in self._hits.items():
+            with self._counting:  # one at a time takes from the left; callers add at the right
+                asked = [hits.popleft() for _ in range(len(hits))]
+            if asked:
+                self._counters.add(endpoint, producer_local=len(asked))
+                self._gates[endpoint].note(len(asked), len(asked))
+                self._answered(asked)
 
     def _answered(self, asked: Sequence[Asked]) -> None:
         """Let the fleet learn from what no worker gets to see."""
@@ -106,6 +119,7 @@ class ClientAnswers:
 
     def close(self) -> None:
         """Hand on the last counts and give connections back."""
+        self._count_hits()
         self._cache.close()
 
 

@@ -45,7 +45,8 @@ class Plan:
     missing: int = 0  # looked up in vain
     repeated: int = 0  # of these, asked twice in one batch and computed once
     received: int = 0  # of these, computed by another process meanwhile
-    spent_s: float = 0.0  # on computing
+    made: int = 0  # computed here
+    spent_s: float = 0.0  # on that
     once: bool = False  # computing takes so long that one process of the fleet is to do it
 
     def ready(self, place: int) -> bytes | None:
@@ -183,26 +184,31 @@ class CachedAnswers:
         takes 1.5 ms.  Where the average is beyond 2 ms (another analyser), one process computes it, and
         its tags are those of all personas, since who will answer is not known to those who wait.
         """
+        key = plan.keys[place]
+        if key is None:
+            return make()[0], True
+        if not plan.once:
+            value, persona = self._timed(plan, make)
+            plan.computed(place, value, persona)
+            return value, True
+        mine: list[bytes] = []
+
+        def compute() -> bytes:
+            mine.append(self._timed(plan, make)[0])
+            return mine[0]
+
+        owner = plan.owners.get(place)
+        tags = (endpoint_tag(plan.policy.endpoint), *self._personas, *(() if owner is None else (owner,)))
+        value = compute_once(self.cache, key, compute, tags=tags, lifetime=plan.policy.lifetime)
+        plan.received += not mine
+        return value, bool(mine)
+
+    def _timed(self, plan: Plan, make: Make) -> tuple[bytes, str]:
         started = self._timer()
-        try:
-            key = plan.keys[place]
-            if key is None or not plan.once:
-                value, persona = make()
-                plan.computed(place, value, persona)
-                return value, True
-            mine: list[bytes] = []
-
-            def compute() -> bytes:
-                mine.append(make()[0])
-                return mine[0]
-
-            owner = plan.owners.get(place)
-            tags = (endpoint_tag(plan.policy.endpoint), *self._personas, *(() if owner is None else (owner,)))
-            value = compute_once(self.cache, key, compute, tags=tags, lifetime=plan.policy.lifetime)
-            plan.received += not mine
-            return value, bool(mine)
-        finally:
-            plan.spent_s += self._timer() - started
+        made = make()
+        plan.spent_s += self._timer() - started
+        plan.made += 1
+        return made
 
     def finish(self, plan: Plan) -> None:
         """Store what the batch computed, with one write."""
@@ -213,8 +219,8 @@ class CachedAnswers:
             worker_shared=plan.received,
             computed=computed,
         )
-        if computed > 0:
-            endpoint, each_s = plan.policy.endpoint, plan.spent_s / computed
+        if plan.made:
+            endpoint, each_s = plan.policy.endpoint, plan.spent_s / plan.made
             before_s = self._computing_s.get(endpoint, each_s)
             self._computing_s[endpoint] = before_s + _SLOW * (each_s - before_s)
         if plan.items:

@@ -326,10 +326,10 @@ class RedisCache:
         self.leases.renew()
         if self._clock() - self._ticked >= TICK_S:
             self._ticked = self._clock()
-            self._flush()
             self._stamps.prolong(self._ticked)
             for job in self.on_tick:
                 job(self._store)
+            self._flush()
 
     def stats(self) -> dict[str, dict[str, int]]:
         """Return the counts of all processes so far, by scope and name; raise Unavailable."""
