@@ -4,7 +4,6 @@ Units: milliseconds.
 """
 
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -29,6 +28,7 @@ _LOOK_EVERY_S = 0.0001
 _PATIENCE_S = 30.0
 _COMPUTING_S = 0.050
 _REST_S = 0.1
+_WARM_UP_ROUNDS = 2  # a fresh fork copies what it touches first, which costs it milliseconds
 
 _FORK = multiprocessing.get_context("fork")  # children share what is imported: fifty start in a second
 
@@ -79,7 +79,7 @@ def _read(pipe: Connection, url: str) -> None:
 
 def stampede(url: str, processes: int, rounds: int) -> dict[str, Any]:
     """Let *processes* ask for one cold key at once; tell how often it was computed, and the waits."""
-    go = [_FORK.Event() for _ in range(rounds)]
+    go = [_FORK.Event() for _ in range(_WARM_UP_ROUNDS + rounds)]
     pipes, children = _start(_ask, processes, url, go)
     computations, waits = [], []
     for event in go:
@@ -88,6 +88,7 @@ def stampede(url: str, processes: int, rounds: int) -> dict[str, Any]:
         computations.append(sum(computed for computed, _ in answers))
         waits += [wait_ms for _, wait_ms in answers]
     _end(pipes, children)
+    computations, waits = computations[_WARM_UP_ROUNDS:], waits[_WARM_UP_ROUNDS * processes :]
     return {
         "processes": processes,
         "rounds": rounds,
@@ -99,8 +100,6 @@ def stampede(url: str, processes: int, rounds: int) -> dict[str, Any]:
 
 def _ask(pipe: Connection, url: str, go: Sequence[Event]) -> None:
     with opened(url) as cache:
-        mine = b"vers" + request_id("bench", "warm-up", os.getpid())
-        compute_once(cache, mine, lambda: b"answer", lifetime=_LIFE)  # as processes that have worked before
         pipe.send("ready")
         for number, event in enumerate(go):
             computed: list[bool] = []

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 
 from persona_system.cache.keys import names_of
-from persona_system.cache.redis_store import RedisStore, Subscription
+from persona_system.cache.redis_store import Command, RedisStore, Watch
 
 LEASE_MS = 500
 _TOKEN_BYTES = 8
@@ -62,22 +62,36 @@ class Leases:
             self._held[key] = token
         return Taken.NOTHING_THERE if stored == 0 else Taken.LOOK_AGAIN
 
-    def release(self, key: bytes, outcome: bytes | Waited) -> None:
-        """End the lease, if it is held, and wake the others with the sealed answer, or why there is none."""
-        token = self._held.pop(key, None)
-        if token is None:
-            return
-        (name,) = names_of(self._lease, [key])
-        payload = outcome.value if isinstance(outcome, Waited) else outcome
-        self._store.run(
-            ("EVAL", _RELEASE, 1, name, token), ("PUBLISH", f"{self._filled}{key.hex()}", payload)
-        )
+    def holds(self, key: bytes) -> bool:
+        """Tell whether this process has the lease on *key*."""
+        return key in self._held
 
-    def watch(self, key: bytes) -> Subscription:
+    def fulfil(self, key: bytes, sealed: bytes, dead_ms: int) -> bool:
+        """Wake who waits for *key* with the answer, store it, and end the lease, in one round trip.
+
+        Tell whether the store took it.
+        """
+        (name,) = names_of(self._answers, [key])
+        return self._end(key, sealed, ("SET", name, sealed, "PX", dead_ms))
+
+    def release(self, key: bytes, why: Waited) -> None:
+        """End the lease, if it is held, and tell the others why there is no answer."""
+        if key in self._held:
+            self._end(key, why.value)
+
+    def _end(self, key: bytes, payload: bytes, *between: Command) -> bool:
+        token = self._held.pop(key, b"")
+        (name,) = names_of(self._lease, [key])
+        _, *taken, _ = self._store.run(
+            ("PUBLISH", f"{self._filled}{key.hex()}", payload), *between, ("EVAL", _RELEASE, 1, name, token)
+        )
+        return not any(isinstance(answer, Exception) for answer in taken)
+
+    def watch(self, key: bytes) -> Watch:
         """Subscribe to the end of *key*'s computation; the caller closes it."""
         return self._store.watch(f"{self._filled}{key.hex()}")
 
-    def wait(self, key: bytes, watch: Subscription, patience_s: float) -> bytes | Waited:
+    def wait(self, key: bytes, watch: Watch, patience_s: float) -> bytes | Waited:
         """Wait for the sealed answer while somebody holds the lease, as was so just now.
 
         FAILED after *patience_s*: an owner that hangs goes on renewing its lease.  Raises Unavailable.
@@ -86,7 +100,8 @@ class Leases:
         until = time.monotonic() + patience_s
         left_ms = LEASE_MS
         while (patience_s := until - time.monotonic()) > 0:
-            for _, payload in watch.poll(min(max(left_ms, 0) / 1000, patience_s)):
+            payload = watch.next(min(max(left_ms, 0) / 1000, patience_s))
+            if payload is not None:
                 return _ENDS.get(payload, payload)
             if left_ms <= 0:
                 return Waited.ABANDONED

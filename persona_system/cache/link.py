@@ -16,7 +16,7 @@ from persona_system.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
-POLL_S = 0.1
+POLL_S = 0.2  # half of a lease's life, which is renewed as often
 PING_EVERY_S = 1.0  # a server that is silent from one ping to the next is taken for dead
 PONG = b"pong"
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.1, 2.0
@@ -54,7 +54,7 @@ class Listener(Protocol):
         """Do what waited for the link to come up; raise Unavailable."""
 
     def tick(self) -> None:
-        """Do what is due about every tenth of a second while the link is up; raise Unavailable."""
+        """Do what is due a few times a second while the link is up; raise Unavailable."""
 
 
 class Link:

@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from persona_system.cache.lease import Leases, Taken, Waited
 from persona_system.cache.lifetime import Lifetime
-from persona_system.cache.redis_store import Subscription
+from persona_system.cache.redis_store import Watch
 from persona_system.cache.tiers import Item, Ticket
 from persona_system.cache.two_tier import Lookup, TwoTierCache
 from persona_system.errors import Unavailable
@@ -52,10 +52,10 @@ class Wanted:
         """Look the answer up."""
         return self.cache.lookup((self.key,), self.tags)
 
-    def keep(self, value: bytes, ticket: Ticket) -> bytes | None:
-        """Store the computed *value*; return it sealed, None when nobody else could use it."""
+    def keep(self, value: bytes, ticket: Ticket) -> None:
+        """Store the computed *value*, and let those who wait for it have it."""
         self.cache.counters.add(SCOPE, computed=1)
-        return self.cache.store_one(Item(self.key, value, self.tags, self.lifetime), ticket)
+        self.cache.store_one(Item(self.key, value, self.tags, self.lifetime), ticket)
 
 
 def compute_once(
@@ -223,15 +223,15 @@ class Turn:
 
     def finish(self, value: bytes) -> None:
         """Store the computed *value* and wake those who wait for it."""
-        sealed = self._wanted.keep(value, self._ticket)
-        self.end(Waited.FAILED if sealed is None else sealed)
+        self._wanted.keep(value, self._ticket)
+        self.end(Waited.FAILED)  # unless the answer has been told, which ends the lease
 
-    def end(self, outcome: bytes | Waited) -> None:
-        """Let others have the turn, or the answer."""
+    def end(self, why: Waited) -> None:
+        """Let others have the turn."""
         if self._leases is None:
             return
         try:
-            self._leases.release(self._wanted.key, outcome)
+            self._leases.release(self._wanted.key, why)
         except Unavailable as error:
             self._report(error)
 
@@ -270,7 +270,7 @@ class Turn:
         if not self.mine:
             self.end(Waited.ABANDONED)
 
-    def _wait(self, leases: Leases, watch: Subscription) -> bytes | None:
+    def _wait(self, leases: Leases, watch: Watch) -> bytes | None:
         cache, key = self._wanted.cache, self._wanted.key
         outcome = leases.wait(key, watch, PATIENCE_S)
         if outcome is Waited.FAILED:

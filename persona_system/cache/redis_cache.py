@@ -20,6 +20,7 @@ Units:   ``_ms`` are milliseconds; clocks are the process's monotonic one (secon
          (seconds since the Unix epoch), which only serves to tell an answer's age.
 """
 
+import functools
 import logging
 import os
 import random
@@ -33,6 +34,7 @@ from persona_system.cache.keys import EVERYTHING_ID, names_of
 from persona_system.cache.lease import Leases
 from persona_system.cache.link import Channel, Link
 from persona_system.cache.redis_store import RedisStore
+from persona_system.cache.shared_counts import SharedCounts
 from persona_system.cache.shared_stamps import SharedStamps, tags_in
 from persona_system.cache.tiers import Found, Item, Stamper, Ticket
 from persona_system.errors import Unavailable
@@ -41,7 +43,6 @@ logger = logging.getLogger(__name__)
 
 NAMESPACE = "ion:cache:"
 SCOPE = "store"  # of this tier's counts
-STATS_LIFE_S = 30 * 24 * 3600
 REFRESH_LEASE_MS = 5_000
 TICK_S = 1.0
 _MAX_PENDING = 100_000  # invalidations that wait for the store to come back
@@ -68,7 +69,8 @@ class RedisCache:
         self.namespace = namespace
         self._store = RedisStore(url, timeout_s)
         self._clock, self._wall, self._random = clock, wall, random.random
-        self._answers, self._stats = f"{namespace}e:".encode(), f"{namespace}stats"
+        self._answers = f"{namespace}e:".encode()
+        self._counts = SharedCounts(self._store, namespace, self.counters)
         self._stamps = SharedStamps(self._store, namespace)
         self._pending: dict[bytes, object] = {}  # tag -> which invalidation of it
         self._complained: dict[str, float] = {}
@@ -119,14 +121,23 @@ class RedisCache:
 
     def store(self, items: Sequence[Item], ticket: Ticket) -> list[Found | None]:
         """Keep *items* for every process; return each as a look-up would give it."""
-        return self._store_sealed(items, ticket)[0]
+        kept, writes = self._sealed(items, ticket)
+        if writes:
+            self._write(lambda: self._store.set_many(writes))
+        return kept
 
-    def store_one(self, item: Item, ticket: Ticket) -> tuple[Found | None, bytes | None]:
-        """Keep *item*; return it as a look-up would give it, and as it is sent to another process."""
-        (found,), sealed = self._store_sealed((item,), ticket)
-        return found, sealed[0] if sealed else None
+    def store_one(self, item: Item, ticket: Ticket) -> Found | None:
+        """Keep *item* like ``store``.  A lease that this process holds on it ends, and who waits is woken."""
+        if not self.leases.holds(item.key):
+            return self.store((item,), ticket)[0]
+        kept, writes = self._sealed((item,), ticket)
+        for _, sealed, dead_ms in writes:
+            self._write(functools.partial(self.leases.fulfil, item.key, sealed, dead_ms))
+        return kept[0]
 
-    def _store_sealed(self, items: Sequence[Item], ticket: Ticket) -> tuple[list[Found | None], list[bytes]]:
+    def _sealed(
+        self, items: Sequence[Item], ticket: Ticket
+    ) -> tuple[list[Found | None], list[tuple[bytes, bytes, int]]]:
         now, created_ms, stamper = self._clock(), int(self._wall() * 1000), Stamper(ticket)
         kept: list[Found | None] = []
         writes: list[tuple[bytes, bytes, int]] = []
@@ -138,13 +149,16 @@ class RedisCache:
             due_ms, dead_ms = item.lifetime.draw_ms(self._random)
             kept.append(Found(item.value, now + due_ms / 1000, now + dead_ms / 1000, stamped))
             writes.append((name, seal(item.key, item.value, created_ms, due_ms, dead_ms, stamped), dead_ms))
-        if writes and self._link.up:
+        return kept, writes
+
+    def _write(self, write: Callable[[], bool]) -> None:
+        """Let *write* tell whether the store took what it was given, if the store is there."""
+        if self._link.up:
             try:
-                if not self._store.set_many(writes):
+                if not write():
                     self._refused()
             except Unavailable as error:
                 self._lost(error)
-        return kept, [sealed for _, sealed, _ in writes]
 
     def keep_stamps_of(self, tags: Iterable[bytes]) -> None:
         """Let the stamps of *tags*, a few that many answers carry, stay in the store for good.
@@ -334,35 +348,10 @@ class RedisCache:
     def stats(self) -> dict[str, dict[str, int]]:
         """Return the counts of all processes so far, by scope and name; raise Unavailable."""
         self._flush()
-        found: dict[str, dict[str, int]] = {}
-        (flat,) = self._store.run(("HGETALL", self._stats))
-        if isinstance(flat, Exception):
-            raise Unavailable("the cache's statistics", str(flat))
-        for name, count in zip(flat[::2], flat[1::2], strict=True):
-            scope, _, counted = name.decode().rpartition(".")
-            found.setdefault(scope, {})[counted] = int(count)
-        return found
+        return self._counts.read()
 
     def _flush(self) -> None:
-        """Add this process's new counts to everybody's; what is not taken is given back."""
-        counts = self.counters.drain()
-        if not counts:
-            return
-        adding = [
-            ("HINCRBY", self._stats, f"{scope}.{name}", count) for (scope, name), count in counts.items()
-        ]
-        try:
-            answers = self._store.run(*adding, ("EXPIRE", self._stats, STATS_LIFE_S))
-        except Unavailable:
-            self.counters.give_back(counts)
-            raise
-        refused = {
-            name: counts[name]
-            for name, answer in zip(counts, answers, strict=False)
-            if isinstance(answer, Exception)
-        }
-        if refused:
-            self.counters.give_back(refused)
+        if not self._counts.hand_on():
             self._complain("the cache store does not take counts (out of memory or read-only)")
 
     # -- trouble -------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ _FAILURES = (redis.RedisError, OSError)
 _REPLY_OFF = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$3\r\nOFF\r\n"
 _REPLY_ON = b"*3\r\n$6\r\nCLIENT\r\n$5\r\nREPLY\r\n$2\r\nON\r\n"
 
+_FreeWatch = tuple[ConnectionInterface, bytes]  # and what it is still subscribed to
+
 Command = tuple[bytes | str | int | float, ...]
 
 
@@ -52,7 +54,7 @@ class RedisStore:
             driver_info=None,  # two commands less to connect with
         )
         self._free: deque[ConnectionInterface] = deque()
-        self._free_watches: deque[ConnectionInterface] = deque(maxlen=_FREE_WATCHES)
+        self._free_watches: deque[_FreeWatch] = deque(maxlen=_FREE_WATCHES)
         self._pid = os.getpid()
 
     def get_many(self, names: Sequence[bytes]) -> list[bytes | None]:
@@ -115,19 +117,24 @@ class RedisStore:
     def watch(self, channel: str) -> "Watch":
         """Return a subscription that is short and made often, if possible on a connection used before."""
         self._leave_to_parent()
-        free = self._free_watches
+        free, name = self._free_watches, channel.encode()
         try:
-            connection = free.pop()
+            connection, before = free.pop()
         except IndexError:
-            connection = self._connect()
+            connection, before = self._connect(), b""
         try:
-            connection.send_command("SUBSCRIBE", channel)
-            while connection.read_response(disable_decoding=True)[:2] != [b"subscribe", channel.encode()]:
+            if before:  # not at its end, when its caller was in a hurry
+                connection.send_packed_command(
+                    [_packed(b"UNSUBSCRIBE", before) + _packed(b"SUBSCRIBE", name)]
+                )
+            else:
+                connection.send_packed_command([_packed(b"SUBSCRIBE", name)])
+            while connection.read_response(disable_decoding=True)[:2] != [b"subscribe", name]:
                 pass  # what the one before left behind
         except _FAILURES as error:
             connection.disconnect()
             raise _unavailable(error) from None
-        return Watch(connection, channel, free)
+        return Watch(connection, name, free)
 
     def prepare_watch(self) -> None:
         """Have a connection ready for ``watch``: connecting takes longer than many a computation."""
@@ -139,13 +146,13 @@ class RedisStore:
             connection.connect()
         except _FAILURES as error:
             raise _unavailable(error) from None
-        self._free_watches.append(connection)
+        self._free_watches.append((connection, b""))
 
     def close(self) -> None:
         """Close the connections that are free; those in use close when they are given back."""
         free, self._free = self._free, deque()
         watches, self._free_watches = self._free_watches, deque(maxlen=_FREE_WATCHES)
-        for connection in (*free, *watches):
+        for connection in (*free, *[connection for connection, _ in watches]):
             connection.disconnect()
 
     def _connect(self) -> ConnectionInterface:
@@ -221,26 +228,29 @@ class Subscription:
 
 
 class Watch(Subscription):
-    """A subscription whose connection is used again."""
+    """A subscription that waits for one message, and whose connection is used again."""
 
-    def __init__(
-        self, connection: "ConnectionInterface", channel: str, free: deque[ConnectionInterface]
-    ) -> None:
+    def __init__(self, connection: "ConnectionInterface", channel: bytes, free: "deque[_FreeWatch]") -> None:
         super().__init__(connection)
         self._channel, self._free = channel, free
         self._open = True
 
-    def close(self) -> None:
-        """End the subscription, and let the next one have the connection."""
-        if not self._open:
-            return
-        self._open = False
+    def next(self, patience_s: float) -> bytes | None:
+        """Return the message when it comes; None when it did not within *patience_s*."""
         try:
-            self._connection.send_command("UNSUBSCRIBE", self._channel)
-        except _FAILURES:
+            if self._connection.can_read(timeout=patience_s):
+                kind, channel, payload = self._connection.read_response(disable_decoding=True)
+                return bytes(payload) if (kind, channel) == (b"message", self._channel) else None
+        except _FAILURES as error:
             self.drop()
-        else:
-            self._free.append(self._connection)
+            raise _unavailable(error) from None
+        return None
+
+    def close(self) -> None:
+        """Let the next watch have the connection, which then ends this one."""
+        if self._open:
+            self._open = False
+            self._free.append((self._connection, self._channel))
 
     def drop(self) -> None:
         """Drop the connection, which failed."""

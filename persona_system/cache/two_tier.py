@@ -119,15 +119,12 @@ class TwoTierCache:
                 [(item.key, found) for item, found in zip(items, kept, strict=True) if found is not None]
             )
 
-    def store_one(self, item: Item, ticket: Ticket) -> bytes | None:
-        """Keep one answer like ``store``; return it as ``take_in`` of another process wants it."""
+    def store_one(self, item: Item, ticket: Ticket) -> None:
+        """Keep one answer like ``store``, and wake the processes that wait for it."""
         if self.redis is None:
             self.store((item,), ticket)
-            return None
-        found, sealed = self.redis.store_one(item, ticket)
-        if found is not None:
+        elif (found := self.redis.store_one(item, ticket)) is not None:
             self._keep([(item.key, found)])
-        return sealed
 
     def take_in(self, key: bytes, sealed: bytes) -> bytes | None:
         """Keep and return the answer that another process sent; None when it is not good any more."""

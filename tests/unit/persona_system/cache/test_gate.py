@@ -89,7 +89,7 @@ def test_the_sample_is_the_same_in_every_process_and_one_in_so_many() -> None:
     passing = [list(gate.passing(prints)) for gate in gates]
 
     assert passing[0] == passing[1] == [i for i, print_ in enumerate(prints) if gates[0].sampled(print_)]
-    assert len(passing[0]) == pytest.approx(1_000, rel=0.1)
+    assert len(passing[0]) == pytest.approx(250, rel=0.2)
 
 
 def test_while_open_everything_passes() -> None:
@@ -97,10 +97,10 @@ def test_while_open_everything_passes() -> None:
 
 
 def test_unique_traffic_closes_it_and_repetition_opens_it() -> None:
-    """100,000 unique requests: one window of 16,384, then one in 16.  Then 2,000 keys, over and over."""
+    """100,000 unique requests: one window of 16,384, then one in 64.  Then 2,000 keys, over and over."""
     gate, cache, rng = Gate(), set[int](), random.Random(3)
     asked = serve(gate, cache, list(range(100_000)))
-    assert asked == pytest.approx(16_384 + 83_616 / 16, rel=0.05)
+    assert asked == pytest.approx(16_384 + 83_616 / 64, rel=0.05)
     assert not gate.open
 
     serve(gate, cache, [10**9 + rng.randrange(2_000) for _ in range(2 * 16_384)])
