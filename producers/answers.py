@@ -8,6 +8,7 @@ and that this client was elected to renew, goes to a worker like any other job.
 import threading
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from zlib import crc32
 
 from persona_system.cache.answers import (
@@ -47,8 +48,8 @@ class ClientAnswers:
         Trends(redis, self._popularity)
         self._sightings = Sightings(redis)
         self._version = Note(redis, names.CACHE_VERSION_NOTE)  # of the answers that workers give now
-        self._gates = {policy.endpoint: Gate() for policy in POLICIES}
-        self._hits: dict[str, deque[Asked]] = {policy.endpoint: deque() for policy in POLICIES}
+        self._endpoints = {policy.endpoint: _Endpoint(policy.endpoint) for policy in POLICIES}
+        self._of_lane: dict[Lane, _Endpoint] = {}
         self._counting = threading.Lock()
         redis.on_news.append(self._heard)
         redis.on_tick.append(self._count_hits)
@@ -67,7 +68,7 @@ class ClientAnswers:
 
     def admits(self, lane: Lane, text: str) -> bool:
         """Tell whether the cache is to be asked about *text*: while it does not pay, only about a sample."""
-        gate = self._gates[policy_of(lane).endpoint]
+        gate = self._endpoint(lane).gate
         return gate.open or gate.sampled(crc32(text.encode()))
 
     def here(self, lane: Lane, asked: Asked) -> bytes | None:
@@ -77,13 +78,12 @@ class ClientAnswers:
             return None
         value = self._cache.get_here(version + asked.request)
         if value is not None:
-            self._hits[policy_of(lane).endpoint].append(asked)  # counted later, many at a time
+            self._endpoint(lane).hits.append(asked)
         return value
 
     def look_up(self, lane: Lane, asked: Sequence[Asked]) -> tuple[list[bytes | None], list[int]]:
         """Return the packed answer to each of *asked*, and the places of those that a worker is to renew."""
-        endpoint = policy_of(lane).endpoint
-        version = self._version.value
+        endpoint, version = self._endpoint(lane), self._version.value
         self._count_hits()  # the gate has to see them beside what follows
         if version is None or not self._cache.up:
             return [None] * len(asked), []
@@ -91,18 +91,18 @@ class ClientAnswers:
         values = found.values
         for place in found.refresh:
             values[place] = None
-        self._counters.add(endpoint, producer_local=found.local, producer_shared=found.shared)
-        self._gates[endpoint].note(len(asked), found.local + found.shared)
+        self._counters.add(endpoint.name, producer_local=found.local, producer_shared=found.shared)
+        endpoint.gate.note(len(asked), found.local + found.shared)
         self._answered([one for one, value in zip(asked, values, strict=True) if value is not None])
         return values, found.refresh
 
     def _count_hits(self, _: RedisStore | None = None) -> None:
-        for endpoint, hits in self._hits.items():
+        for endpoint in self._endpoints.values():
             with self._counting:  # one at a time takes from the left; callers add at the right
-                asked = [hits.popleft() for _ in range(len(hits))]
+                asked = [endpoint.hits.popleft() for _ in range(len(endpoint.hits))]
             if asked:
-                self._counters.add(endpoint, producer_local=len(asked))
-                self._gates[endpoint].note(len(asked), len(asked))
+                self._counters.add(endpoint.name, producer_local=len(asked))
+                endpoint.gate.note(len(asked), len(asked))
                 self._answered(asked)
 
     def _answered(self, asked: Sequence[Asked]) -> None:
@@ -114,13 +114,28 @@ class ClientAnswers:
 
     def _heard(self, tags: Sequence[bytes] | None) -> None:
         if tags is not None and EVERYTHING_ID in tags:  # an empty cache is given time to fill
-            for gate in self._gates.values():
-                gate.restart()
+            for endpoint in self._endpoints.values():
+                endpoint.gate.restart()
+
+    def _endpoint(self, lane: Lane) -> "_Endpoint":
+        found = self._of_lane.get(lane)
+        if found is None:
+            found = self._of_lane[lane] = self._endpoints[policy_of(lane).endpoint]
+        return found
 
     def close(self) -> None:
         """Hand on the last counts and give connections back."""
         self._count_hits()
         self._cache.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Endpoint:
+    """What a client keeps for one endpoint; *hits* are counted later, many at a time."""
+
+    name: str
+    gate: Gate = field(default_factory=Gate)
+    hits: deque[Asked] = field(default_factory=deque)
 
 
 def policy_of(lane: Lane) -> CachePolicy:

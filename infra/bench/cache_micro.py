@@ -27,8 +27,8 @@ def operations() -> dict[str, float]:
     text = "배포가 또 실패했어요. 어떻게 해야 하죠? " * 4
     fresh = iter(range(10**9))
     return {
-        "local_hit_ns": _median_ns(lambda: [cache.get(key) for key in held], len(held)),
-        "local_miss_ns": _median_ns(lambda: [cache.get(key) for key in others], len(others)),
+        "local_hit_ns": _median_ns(lambda: list(map(cache.get, held)), len(held)),
+        "local_miss_ns": _median_ns(lambda: list(map(cache.get, others)), len(others)),
         "local_put_evict_ns": _median_ns(
             lambda: [cache.put(b"%d" % next(fresh), value, far, far, tags) for _ in keys], len(keys)
         ),

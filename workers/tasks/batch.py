@@ -89,17 +89,15 @@ def _unpack(packed: msgspec.Raw, now_ms: float) -> Job | Outcome:
 
 
 def _answer(job: Job, place: int, plan: Plan, kind: Kind, runtime: Runtime) -> Outcome:
-    value = plan.ready(place)
+    known = plan.keys[place] is not None
+    value = plan.ready(place) if known else None
     cached = value is not None
     if value is None:
-
-        def make() -> tuple[bytes, str]:
-            result = kind.answer(job)
-            return _encode(result), kind.persona_of(result)
-
         try:
-            value, computed = runtime.answers.compute(plan, place, make)
-            cached = not computed
+            if known:
+                value, cached = _compute(job, place, plan, kind, runtime)
+            else:
+                value = _encode(kind.answer(job))
         except InvalidInput as error:
             problem = Problem(error.code, error.problem, error.field, error.fix)
             return Outcome(job.id, Status.REJECTED, problem=problem)
@@ -112,3 +110,14 @@ def _answer(job: Job, place: int, plan: Plan, kind: Kind, runtime: Runtime) -> O
     if job.metadata is not None:
         value = with_metadata(value, job.metadata)
     return Outcome(job.id, Status.OK, msgspec.Raw(value), cached=cached)
+
+
+def _compute(job: Job, place: int, plan: Plan, kind: Kind, runtime: Runtime) -> tuple[bytes, bool]:
+    """Return the packed answer, and whether it was another's: the cache may know a process that is at it."""
+
+    def make() -> tuple[bytes, str]:
+        result = kind.answer(job)
+        return _encode(result), kind.persona_of(result)
+
+    value, computed = runtime.answers.compute(plan, place, make)
+    return value, not computed
