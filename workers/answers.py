@@ -71,7 +71,7 @@ class Plan:
         if key is None:
             return
         owner = self.owners.get(place)
-        tags = (endpoint_tag(self.policy.endpoint), persona_tag(persona))
+        tags = (endpoint_tag(self.policy.answers), persona_tag(persona))
         self.items[key] = Item(key, value, tags if owner is None else (*tags, owner), self.policy.lifetime)
 
 
@@ -198,7 +198,7 @@ class CachedAnswers:
             return mine[0]
 
         owner = plan.owners.get(place)
-        tags = (endpoint_tag(plan.policy.endpoint), *self._personas, *(() if owner is None else (owner,)))
+        tags = (endpoint_tag(plan.policy.answers), *self._personas, *(() if owner is None else (owner,)))
         value = compute_once(self.cache, key, compute, tags=tags, lifetime=plan.policy.lifetime)
         plan.received += not mine
         return value, bool(mine)
@@ -249,7 +249,7 @@ class CachedAnswers:
         return places
 
     def _look_up(self, plan: Plan, places: Sequence[int], *, ask_store: bool) -> None:
-        tags = (endpoint_tag(plan.policy.endpoint), *self._personas, *dict.fromkeys(plan.owners.values()))
+        tags = (endpoint_tag(plan.policy.answers), *self._personas, *dict.fromkeys(plan.owners.values()))
         keys = [key for place in places if (key := plan.keys[place]) is not None]
         found = self.cache.lookup(keys, tags, there=ask_store)
         for place, value in zip(places, found.values, strict=True):

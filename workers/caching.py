@@ -3,7 +3,7 @@
 Everything here belongs to one process and is made after the fork.
 """
 
-from persona_system.cache.answers import POLICIES, PROCESS, RECOMMEND, endpoint_tag, persona_tag
+from persona_system.cache.answers import ANSWERS, PROCESS, RECOMMEND, endpoint_tag, persona_tag
 from persona_system.cache.keys import version_id
 from persona_system.cache.local import LocalCache
 from persona_system.cache.notes import Note
@@ -60,7 +60,7 @@ def open_cache(
     version = Note(redis, names.CACHE_VERSION_NOTE)
     redis.on_up.append(lambda store: version.write(store, version_id(pipeline.version)))
     personas, popularity = pipeline.catalogue.personas.names, Popularity()
-    redis.keep_stamps_of([endpoint_tag(policy.endpoint) for policy in POLICIES])
+    redis.keep_stamps_of([endpoint_tag(answers) for answers in ANSWERS])
     redis.keep_stamps_of([persona_tag(name) for name in personas])
     answers = CachedAnswers(cache, redis.counters, popularity, pipeline.version, personas)
     kinds = {PROCESS.endpoint: process_kind(pipeline), RECOMMEND.endpoint: recommend_kind(pipeline)}

@@ -130,6 +130,5 @@ class RecipeBook:
 
 
 def recipe_of(policy: CachePolicy, job: Job) -> Recipe:
-    """Return what *job* asks; bulk and interactive work share their answers."""
-    endpoint = "process" if policy.endpoint == "bulk" else policy.endpoint
-    return Recipe(endpoint, job.text, job.key, job.context)
+    """Return what *job* asks."""
+    return Recipe(policy.answers, job.text, job.key, job.context)

@@ -24,20 +24,23 @@ GRACE = timedelta(seconds=1_500)
 class CachePolicy:
     """How one endpoint uses the cache.
 
-    *keep_computed*: whether what was computed enters the process's own tier at once, or only when somebody
-    asks for it again (bulk runs are mostly unique).
+    *answers* names whose answers these are: bulk runs share those of interactive work.  *keep_computed*:
+    whether what was computed enters the process's own tier at once, or only when somebody asks for it
+    again (bulk runs are mostly unique).
     """
 
     endpoint: str
+    answers: str
     lifetime: Lifetime
     keep_computed: bool = True
 
 
 _RESULTS = Lifetime(timedelta(seconds=300), GRACE)
-PROCESS = CachePolicy("process", _RESULTS)
-BULK = CachePolicy("bulk", _RESULTS, keep_computed=False)
-RECOMMEND = CachePolicy("recommend", Lifetime(timedelta(seconds=3_600), GRACE))
+PROCESS = CachePolicy("process", "process", _RESULTS)
+BULK = CachePolicy("bulk", PROCESS.answers, _RESULTS, keep_computed=False)
+RECOMMEND = CachePolicy("recommend", "recommend", Lifetime(timedelta(seconds=3_600), GRACE))
 POLICIES = (PROCESS, BULK, RECOMMEND)
+ANSWERS = tuple(dict.fromkeys(policy.answers for policy in POLICIES))
 
 
 def process_request(text: str, key: str | None, context: Context | None) -> bytes:
@@ -66,6 +69,6 @@ def persona_tag(persona: str) -> bytes:
     return tag_id(f"persona:{persona}")
 
 
-def endpoint_tag(endpoint: str) -> bytes:
-    """Return the tag of the answers of *endpoint*."""
-    return tag_id(f"endpoint:{endpoint}")
+def endpoint_tag(answers: str) -> bytes:
+    """Return the tag of all answers of one kind."""
+    return tag_id(f"endpoint:{answers}")

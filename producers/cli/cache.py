@@ -133,8 +133,8 @@ def invalidate(
 ) -> None:
     """Void every answer that carries one of the tags, in the store and in every process.
 
-    Kinds are persona, endpoint, user, session and function.  An answer carries the endpoint whose job
-    computed it: bulk runs (endpoint:bulk) and interactive work (endpoint:process) share their answers.
+    Kinds are persona, endpoint (process or recommend; bulk runs share the answers of process), user,
+    session and function.
     """
     from persona_system.catalogue import load_catalogue  # noqa: PLC0415
     from producers.cli import cache_change  # noqa: PLC0415

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from persona_system.cache.answers import ANSWERS
 from persona_system.cache.keys import EVERYTHING, tag_ids
 from persona_system.errors import InvalidInput, UnknownPersona, shorten
-from producers.cli.cache_names import ENDPOINTS
 from producers.cli.cache_place import Place
 from producers.errors import Unavailable
 
@@ -70,7 +70,7 @@ def _expanded(tag: str, personas: "Personas") -> Iterator[str]:
     if kind == "persona":
         yield from (f"persona:{name}" for name in _personas(value, personas))
     elif kind == "endpoint":
-        yield from (f"endpoint:{name}" for name in _matching(value, ENDPOINTS, "endpoint"))
+        yield from (f"endpoint:{name}" for name in _matching(value, ANSWERS, "endpoint"))
     elif kind not in _LITERAL_KINDS:
         raise InvalidInput(
             _FIELD,

@@ -59,15 +59,9 @@ class Explanation:
         return self.current is not None and self.kept.served
 
     @property
-    def made_by(self) -> str | None:
-        """The endpoint whose job computed the answer; bulk and interactive work share theirs."""
-        return endpoint_in(self.kept.stamps)
-
-    @property
     def endpoint(self) -> str | None:
         """The endpoint asked, as far as it can be told."""
-        made_by = "process" if self.made_by == "bulk" else self.made_by
-        return self.question.endpoint or made_by
+        return self.question.endpoint or endpoint_in(self.kept.stamps)
 
     def name_of(self, tag: bytes) -> str:
         """Return what *tag* is called, as far as it can be told."""

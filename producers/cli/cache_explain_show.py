@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from persona_system.cache.gate import GatePolicy
 from persona_system.cache.inspection import Stamp
 from producers.cli.cache_explain import Explanation, is_anybodys
 from producers.cli.cache_names import short_time
@@ -31,7 +32,6 @@ def as_json(found: Explanation, now: datetime) -> dict[str, Any]:
         "version": None if found.current is None else found.current.hex(),
         "own_version": question.version.hex(),
         "endpoint": found.endpoint,
-        "made_by": found.made_by,
         "store": {
             "state": str(kept.state),
             "size_bytes": kept.size_bytes,
@@ -82,7 +82,7 @@ def _rows(found: Explanation, now: datetime) -> list[tuple[str, str]]:
         ("id", question.request.hex()),
         ("key", f"{kept.key.hex()} (version, then id)"),
         ("version", _version(found)),
-        ("endpoint", _endpoint(found)),
+        ("endpoint", found.endpoint or "unknown"),
         ("store", f"{kept.state}, {kept.size_bytes:,} bytes" if kept.size_bytes else str(kept.state)),
     ]
     if kept.age_s is not None:
@@ -98,14 +98,13 @@ def _rows(found: Explanation, now: datetime) -> list[tuple[str, str]]:
         rows.append(("context", _context(found)))
     if question.sampled is not None:
         one = "this is one" if question.sampled else "this is none"
-        rows.append(("sample", f"a process whose look-ups rarely hit asks about one text in 16; {one}"))
+        rows.append(
+            (
+                "sample",
+                f"a process whose look-ups rarely hit asks about one text in {GatePolicy().one_in}; {one}",
+            )
+        )
     return rows
-
-
-def _endpoint(found: Explanation) -> str:
-    if found.made_by in {None, found.endpoint}:
-        return found.endpoint or "unknown"
-    return f"{found.endpoint}, computed by a {found.made_by} job"
 
 
 def _version(found: Explanation) -> str:

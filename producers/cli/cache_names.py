@@ -2,16 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from persona_system.cache.answers import POLICIES, endpoint_tag, persona_tag
+from persona_system.cache.answers import ANSWERS, endpoint_tag, persona_tag
 from persona_system.cache.inspection import Stamp
 from persona_system.cache.keys import EVERYTHING, EVERYTHING_ID, tag_id
-
-ENDPOINTS = tuple([policy.endpoint for policy in POLICIES])
 
 
 def names_of_tags(personas: Iterable[str], owner: str | None = None) -> Mapping[bytes, str]:
     """Return the names of the tags that answers of ours may carry; the store has only their digests."""
-    named = {endpoint_tag(endpoint): f"endpoint:{endpoint}" for endpoint in ENDPOINTS}
+    named = {endpoint_tag(endpoint): f"endpoint:{endpoint}" for endpoint in ANSWERS}
     named |= {persona_tag(persona): f"persona:{persona}" for persona in personas}
     if owner is not None:
         named[tag_id(owner)] = owner
@@ -19,9 +17,9 @@ def names_of_tags(personas: Iterable[str], owner: str | None = None) -> Mapping[
 
 
 def endpoint_in(stamps: Sequence[Stamp]) -> str | None:
-    """Return the endpoint whose job made an answer."""
+    """Return the endpoint whose answer it is."""
     tags = {stamp.tag for stamp in stamps}
-    return next((endpoint for endpoint in ENDPOINTS if endpoint_tag(endpoint) in tags), None)
+    return next((endpoint for endpoint in ANSWERS if endpoint_tag(endpoint) in tags), None)
 
 
 def short_time(seconds: float) -> str:

@@ -173,13 +173,13 @@ def test_patterns_stand_for_what_is_known_and_each_tag_counts_once(ion: Ion) -> 
     found = ion.json("invalidate", "persona:*", "persona:Lua", "endpoint:*", "function:shop.price")
     assert found["tags"] == [
         *("persona:Lua", "persona:Elro", "persona:Riri", "persona:Nana"),
-        *("endpoint:process", "endpoint:bulk", "endpoint:recommend", "function:shop.price"),
+        *("endpoint:process", "endpoint:recommend", "function:shop.price"),
     ]
-    assert "8 tags invalidated; every process has been told (none is connected)" in ion(
+    assert "7 tags invalidated; every process has been told (none is connected)" in ion(
         "invalidate", *found["tags"]
     )[1].replace("\n", " ")
     assert ion.json("invalidate", "product:5", "--as-is")["tags"] == ["product:5"]
-    assert ion.json("stats")["store"]["invalidations"] == 17
+    assert ion.json("stats")["store"]["invalidations"] == 15
 
 
 def test_clear_voids_everything_in_every_process(process: TwoTierCache, ion: Ion, server: Server) -> None:
@@ -198,7 +198,7 @@ def test_clear_voids_everything_in_every_process(process: TwoTierCache, ion: Ion
         (["invalidate", "users:u1"], "'users' is not a kind of tag; use persona:NAME, endpoint:NAME"),
         (["invalidate", "persona:Bob"], "'Bob' is not a known persona; use one of Lua"),
         (["invalidate", "persona:X*"], "is not a known persona"),
-        (["invalidate", "endpoint:nothing"], "is not a known endpoint; use one of process, bulk, recommend"),
+        (["invalidate", "endpoint:nothing"], "is not a known endpoint; use one of process, recommend"),
         (["invalidate", "user:*"], "has no list to expand to"),
         (["invalidate"], "see ion cache invalidate --help"),
         (["explain"], "--id is missing"),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from persona_system.cache.answers import endpoint_tag, persona_tag, process_request
+from persona_system.cache.answers import persona_tag, process_request
 from persona_system.cache.inspection import State
-from persona_system.cache.keys import EVERYTHING_ID, tag_id, version_id
+from persona_system.cache.keys import tag_id, version_id
 from persona_system.cache.redis_cache import RedisCache
 from persona_system.models import Context
 from persona_system.pipeline import load_pipeline
@@ -165,13 +165,6 @@ def test_what_of_a_context_counts_and_that_two_people_never_share(ion: Ion) -> N
     assert compact["id"] == other_compact["id"]
     assert recommended["context"]["ignored"] == ["user_id"]
     assert recommended["endpoint"] == "recommend"
-
-
-def test_who_computed_an_answer_that_bulk_and_interactive_work_share(kept: Kept, ion: Ion) -> None:
-    kept.answer(kept.stamp(endpoint_tag("bulk"), EVERYTHING_ID))
-    found = ion.json("explain", TEXT)
-    assert (found["endpoint"], found["made_by"], found["would_hit"]) == ("process", "bulk", True)
-    assert "process, computed by a bulk job" in ion("explain", "--id", found["id"])[1]
 
 
 def test_an_alias_of_a_key_is_the_same_request(ion: Ion) -> None:
