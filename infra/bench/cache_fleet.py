@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from infra.bench.measure import count_ok
 from infra.demo.messages import load_messages
 from infra.figures import percentile
 from infra.local.settings import LocalSettings
@@ -27,7 +28,6 @@ from producers.settings import ClientSettings
 
 _BATCH, _WINDOW = 500, 8
 _DISTINCT = 1_000  # texts of the loads that ask again
-_TIMEOUT_S = 60.0
 LOADS = 10
 _AT_REST = 3 * GatePolicy().window  # look-ups after which a cache that does not pay has got out of the way
 
@@ -109,20 +109,12 @@ def _run(client: PersonaClient, ask: Ask, *, seconds: float = 1e9, jobs: int = 1
     under_way: deque[Future[list[JobOutcome[Any]]]] = deque()
     while time.perf_counter() - started < seconds and sent < jobs:
         if len(under_way) >= _WINDOW:
-            done += _count_ok(under_way.popleft())
+            done += count_ok(under_way.popleft())
         under_way.append(client.submit_batch([ask(sent + place) for place in range(_BATCH)]))
         sent += _BATCH
     while under_way:
-        done += _count_ok(under_way.popleft())
+        done += count_ok(under_way.popleft())
     return done / (time.perf_counter() - started)
-
-
-def _count_ok(future: "Future[list[JobOutcome[Any]]]") -> int:
-    outcomes = future.result(_TIMEOUT_S)
-    bad = [outcome for outcome in outcomes if outcome.error is not None]
-    if bad:
-        raise RuntimeError(f"{len(bad)} jobs of a batch did not succeed: {bad[0].error}")
-    return len(outcomes)
 
 
 def _hits(client: PersonaClient, text: str) -> dict[str, float]:

@@ -81,15 +81,16 @@ def bulk(
         starts = cycle(range(0, len(requests) - batch + 1, batch))
         while time.perf_counter() - started < seconds:
             if len(under_way) >= window:
-                jobs += _count_ok(under_way.popleft())
+                jobs += count_ok(under_way.popleft())
             start = next(starts)
             under_way.append(client.submit_batch(requests[start : start + batch]))
         while under_way:
-            jobs += _count_ok(under_way.popleft())
+            jobs += count_ok(under_way.popleft())
         return Round(time.perf_counter() - started, jobs)
 
 
-def _count_ok(future: "Future[list[JobOutcome[Any]]]") -> int:
+def count_ok(future: "Future[list[JobOutcome[Any]]]") -> int:
+    """Wait for a batch and return its number of jobs; raise RuntimeError if one did not succeed."""
     outcomes = future.result(_TIMEOUT_S)
     bad = [outcome for outcome in outcomes if outcome.error is not None]
     if bad:

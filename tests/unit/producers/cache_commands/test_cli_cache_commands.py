@@ -10,56 +10,22 @@ import pytest
 
 from persona_system.cache.answers import process_request
 from persona_system.cache.inspection import Inspection, State
-from persona_system.cache.keys import tag_ids, version_id
+from persona_system.cache.keys import tag_ids
 from persona_system.cache.lifetime import Lifetime
 from persona_system.cache.local import LocalCache
 from persona_system.cache.redis_cache import RedisCache
 from persona_system.cache.redis_store import RedisStore
 from persona_system.cache.tiers import Item
 from persona_system.cache.two_tier import TwoTierCache
-from persona_system.pipeline import load_pipeline
 from producers.cli.cache_counts import WAYS
 from producers.cli.collaborators import ConfiguredFleet
 from tests.support.cache_commands import REQUEST, TEXT, Found, Ion, Kept, tags_of
 from tests.support.valkey import Server
-from tests.support.valkey import server as running
 from tests.support.wait import wait_until
 
 LIFETIME = Lifetime(timedelta(minutes=5))
 
 pytestmark = pytest.mark.usefixtures("server")
-
-
-@pytest.fixture(scope="module")
-def own_server() -> Iterator[Server]:
-    with running() as made:
-        yield made
-
-
-@pytest.fixture
-def server(own_server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Server:
-    """An empty store, and an environment that says nothing."""
-    for name in ("ION_BROKER_URL", "ION_CACHE_URL", "ION_CATALOGUE_DIR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("ION_STATE_DIR", str(tmp_path))
-    monkeypatch.setenv("COLUMNS", "80")
-    own_server.client.flushall()
-    return own_server
-
-
-@pytest.fixture(scope="module")
-def version() -> bytes:
-    return version_id(load_pipeline().version)
-
-
-@pytest.fixture
-def kept(server: Server, version: bytes) -> Kept:
-    return Kept(server, version)
-
-
-@pytest.fixture
-def ion(capsys: pytest.CaptureFixture[str], server: Server) -> Ion:
-    return Ion(capsys, Found(server.url, connect_timeout_s=10))
 
 
 # -- top ---------------------------------------------------------------------------------------------
