@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -84,13 +84,13 @@ class ClientCore(Generic[WaiterT]):
         """
         dispatcher = self._here()
         lane = (ref, queue)
-        job = self._prepare(dispatcher, lane, request)
+        job_id, packed, deadline_s, asked, answer = self._prepare(dispatcher, lane, request)
         waiter = self._new_waiter()
-        if job.answer is not None:
-            waiter.set_result(job.answer)
+        if answer is not None:
+            waiter.set_result(answer)
         else:
-            dispatcher.submit(lane, job.id, self._pack(request, job), waiter, job.deadline_s, job.asked)
-        return job.id, waiter
+            dispatcher.submit(lane, job_id, packed, waiter, deadline_s, asked)
+        return job_id, waiter
 
     def submit_batch(
         self, ref: TaskRef[Any], queue: str, requests: Sequence[PersonaRequest]
@@ -107,20 +107,19 @@ class ClientCore(Generic[WaiterT]):
         ids, jobs, places, asked, latest = [], [], [], [], 0.0
         for place, request in enumerate(requests):
             try:
-                job = self._prepare(dispatcher, lane, request)
-                packed = b"" if job.answer is not None else self._pack(request, job)
+                job_id, packed, deadline_s, about, answer = self._prepare(dispatcher, lane, request)
             except InvalidInput as error:
                 ids.append(request.job_id or "")
                 gathered.outcomes[place] = _detached(error)
                 continue
-            ids.append(job.id)
-            if job.answer is not None:
-                gathered.outcomes[place] = job.answer
+            ids.append(job_id)
+            if answer is not None:
+                gathered.outcomes[place] = answer
                 continue
-            jobs.append((job.id, packed))
+            jobs.append((job_id, packed))
             places.append(place)
-            asked.append(job.asked)
-            latest = max(latest, job.deadline_s)
+            asked.append(about)
+            latest = max(latest, deadline_s)
         gathered.missing = len(jobs)
         if jobs:
             dispatcher.submit_batch(lane, jobs, places, gathered, latest, asked)
@@ -149,7 +148,7 @@ class ClientCore(Generic[WaiterT]):
         return batches
 
     def _prepare(self, dispatcher: Dispatcher, lane: Lane, request: PersonaRequest) -> "_Prepared":
-        """Check *request*, and answer it if this process knows the answer."""
+        """Check *request*, and answer it if this process knows the answer, else pack it."""
         settings = self.settings
         deadline_s = settings.deadline_s
         if request.deadline is not None:
@@ -158,19 +157,17 @@ class ClientCore(Generic[WaiterT]):
                 raise InvalidInput("deadline", "is not in the future", "give a positive time")
         job_id = dispatcher.new_job_id() if request.job_id is None else check_job_id(request.job_id)
         key = check_request(request, settings.max_text_chars)
-        answers = self._answers
-        if answers is None or not request.use_cache:
-            return _Prepared(job_id, key, deadline_s, use_cache=request.use_cache)
-        if not answers.admits(lane, request.user_input):
-            return _Prepared(job_id, key, deadline_s, use_cache=False)
-        asked = answers.asked(lane, request, key)
-        value = answers.here(lane, asked)
-        answer = None if value is None else cached_outcome(job_id, value, asked)
-        return _Prepared(job_id, key, deadline_s, asked, answer)
-
-    def _pack(self, request: PersonaRequest, job: "_Prepared") -> bytes:
-        deadline_ms = int((time.time() + job.deadline_s) * 1000)
-        return pack_job(request, job.key, job.id, deadline_ms, use_cache=job.use_cache)
+        use_cache, asked, answers = request.use_cache, None, self._answers
+        if answers is not None and use_cache:
+            use_cache = answers.admits(lane, request.user_input)
+            if use_cache:
+                asked = answers.asked(lane, request, key)
+                value = answers.here(lane, asked)
+                if value is not None:
+                    return job_id, b"", deadline_s, asked, cached_outcome(job_id, value, asked)
+        deadline_ms = int((time.time() + deadline_s) * 1000)
+        packed = pack_job(request, key, job_id, deadline_ms, use_cache=use_cache)
+        return job_id, packed, deadline_s, asked, None
 
     def read(self, ref: TaskRef[ResultT], job_id: str, settled: Settled) -> JobOutcome[ResultT]:
         """Return how the job ended, with its result unpacked."""
@@ -237,15 +234,8 @@ class ClientCore(Generic[WaiterT]):
         )
 
 
-class _Prepared(NamedTuple):
-    """A request that was checked: what of it travels, or its answer."""
-
-    id: str
-    key: str | None  # canonical
-    deadline_s: float
-    asked: Asked | None = None  # None: the cache has no part in it
-    answer: Outcome | None = None
-    use_cache: bool = True
+_Prepared = tuple[str, bytes, float, Asked | None, Outcome | None]
+"""A checked request: its id; packed, its deadline in s and what the cache needs for it; or its answer."""
 
 
 def _detached(error: InvalidInput) -> InvalidInput:

@@ -35,18 +35,12 @@ Woken = tuple[Any, Settled | list[Settled | None]]
 """A waiter and what it is woken with: one outcome, or all of a Gathered (then none of them is None)."""
 
 
-class _Pending(NamedTuple):
-    waiter: Any
-    place: int  # in a Gathered, else -1
-    deadline: float
-    asked: Asked | None
-
-
 class PendingJobs:
     """Jobs by id; each leaves when it is settled, and only then."""
 
     def __init__(self) -> None:
-        self._jobs: dict[str, _Pending] = {}
+        # waiter, its place in a Gathered or -1, deadline, what the cache needs: a tuple is the fastest to make
+        self._jobs: dict[str, tuple[Any, int, float, Asked | None]] = {}
 
     def __len__(self) -> int:
         return len(self._jobs)
@@ -59,16 +53,16 @@ class PendingJobs:
 
     def add(self, job_id: str, waiter: Any, place: int, deadline: float, asked: Asked | None) -> None:
         """Take a job whose id is free; *place* is where its outcome goes in a Gathered waiter, else -1."""
-        self._jobs[job_id] = _Pending(waiter, place, deadline, asked)
+        self._jobs[job_id] = (waiter, place, deadline, asked)
 
     def asked(self, job_id: str) -> Asked | None:
         """Return what the cache needs to answer a job; None: it has no part in it, or the job has ended."""
         job = self._jobs.get(job_id)
-        return None if job is None else job.asked
+        return None if job is None else job[3]
 
     def overdue(self, now: float) -> list[str]:
         """Return the jobs whose deadline has passed."""
-        return [job_id for job_id, job in self._jobs.items() if job.deadline < now]
+        return [job_id for job_id, (_, _, deadline, _) in self._jobs.items() if deadline < now]
 
     def settle(self, ended: list[tuple[str, Settled]]) -> list[Woken]:
         """Take jobs off the table; return who is to be woken.
@@ -80,7 +74,7 @@ class PendingJobs:
             found = self._jobs.pop(job_id, None)
             if found is None:
                 continue
-            waiter, place = found.waiter, found.place
+            waiter, place, _, _ = found
             if place < 0:
                 woken.append((waiter, settled))
                 continue
