@@ -39,7 +39,7 @@ class PendingJobs:
     """Jobs by id; each leaves when it is settled, and only then."""
 
     def __init__(self) -> None:
-        # waiter, its place in a Gathered or -1, deadline, what the cache needs: a tuple is the fastest to make
+        # waiter, its place in a Gathered or -1, deadline, what the cache needs; a tuple is quickly made
         self._jobs: dict[str, tuple[Any, int, float, Asked | None]] = {}
 
     def __len__(self) -> int:
