@@ -40,6 +40,7 @@ def process(  # noqa: PLR0913 - the options of a command
     user_id: Annotated[str | None, typer.Option(help="Who writes.")] = None,
     session_id: Annotated[str | None, typer.Option(help="The conversation.")] = None,
     persona: Annotated[str | None, typer.Option(help="The mentor that the person prefers.")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Compute it, though it may be known.")] = False,
     deadline: Deadline = 10.0,
     as_json: Json = False,
 ) -> None:
@@ -50,14 +51,16 @@ def process(  # noqa: PLR0913 - the options of a command
 
     about = Context(user_id, session_id, persona, mode="compact" if compact else "normal")
     message = checked(text_or_stdin(text), key)
-    request = PersonaRequest(message, key, about, deadline=timedelta(seconds=deadline))
+    patience = timedelta(seconds=deadline)
+    request = PersonaRequest(message, key, about, deadline=patience, use_cache=not no_cache)
     with collaborators(context).fleet.reach(tell) as settings, PersonaClient(settings) as client:
-        handle = client.submit(request)
-        response = handle.result()
+        outcome = client.submit(request).outcome()
+    response = outcome.unwrap()
     if as_json:
-        print_json({"job_id": handle.job_id, "status": "ok", **response_json(response)})
+        told = {"job_id": outcome.job_id, "status": "ok", "cached": outcome.cached}
+        print_json({**told, **response_json(response)})
     else:
-        _print_response(response)
+        _print_response(response, cached=outcome.cached)
 
 
 def recommend(
@@ -121,7 +124,7 @@ def recommendation_json(found: "Recommendation") -> dict[str, Any]:
     }
 
 
-def _print_response(response: "Response") -> None:
+def _print_response(response: "Response", *, cached: bool) -> None:
     from rich.console import Group  # noqa: PLC0415
     from rich.panel import Panel  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
@@ -132,7 +135,10 @@ def _print_response(response: "Response") -> None:
             (response.persona_used, f"bold {colour}"),
             f"   confidence {response.confidence:.3f}, then {response.routing.secondary}",
         ),
-        Text(f"{response.resonance_key}   {response.language}   {response.template}"),
+        Text(
+            f"{response.resonance_key}   {response.language}   {response.template}"
+            + ("   from the cache" if cached else "")
+        ),
         Text(response.routing.reasoning, "dim"),
     ]
     if (analysis := response.analysis) is not None:

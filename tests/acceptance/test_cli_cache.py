@@ -67,6 +67,14 @@ def test_an_answer_from_asking_to_hitting_to_being_void(stack_env: Mapping[str, 
     assert "user:u1 was invalidated" in after["why"]
 
 
+def test_ion_process_tells_what_came_from_the_cache(stack_env: Mapping[str, str], text: str) -> None:
+    assert ion_json(stack_env, "process", text)["cached"] is False
+    wait_until(lambda: ion_json(stack_env, "process", text)["cached"], what="it is kept")
+
+    assert ion_json(stack_env, "process", text, "--no-cache")["cached"] is False
+    assert "from the cache" in ion(stack_env, "process", text).stdout.decode()
+
+
 def test_stats_count_each_job_once_whoever_answered_it(tmp_path: Path, text: str) -> None:
     """One computes it; then the same client has it, and another process finds it in the store.
 
