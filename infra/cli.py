@@ -1,22 +1,17 @@
 """The root of the ``ion`` program: the producers' commands, given a fleet, and the commands that run one."""
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from infra.fleet import LocalFleet, sections
+from infra.progress import steps
 from infra.simulation.command import simulate_cache
 from infra.stack_checks import stack_checks
 from producers.cli.app import add, new_app, run
 from producers.cli.collaborators import Collaborators
 from producers.cli.report import FAILED, OK
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 def main() -> None:
@@ -157,31 +152,3 @@ def bench_cache(
         print_json(figures)
     else:
         show(console(), figures)
-
-
-Step = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-
-
-@contextlib.contextmanager
-def steps(console: "Console") -> Iterator[Step]:
-    """Show steps one after the other on *console*, each with a bar where it is a terminal."""
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bars:
-
-        @contextlib.contextmanager
-        def step(title: str, total: int) -> Iterator[Callable[[int], None]]:
-            if not console.is_terminal:
-                console.print(title)
-            task = bars.add_task(title, total=total)
-            yield lambda jobs: bars.advance(task, jobs)
-
-        yield step

@@ -16,7 +16,7 @@ def simulate_cache(
     ] = None,
 ) -> None:
     """Simulate the result cache beside Belady's optimum, other policies and the legacy design."""
-    from infra.cli import steps  # noqa: PLC0415
+    from infra.progress import steps  # noqa: PLC0415
     from infra.simulation.run import full, run_simulation  # noqa: PLC0415
     from infra.simulation.run import quick as quick_effort  # noqa: PLC0415
     from infra.simulation.show import show  # noqa: PLC0415
