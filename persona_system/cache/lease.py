@@ -74,10 +74,9 @@ class Leases:
         (name,) = names_of(self._answers, [key])
         return self._end(key, sealed, ("SET", name, sealed, "PX", dead_ms))
 
-    def release(self, key: bytes, why: Waited) -> None:
-        """End the lease, if it is held, and tell the others why there is no answer."""
-        if key in self._held:
-            self._end(key, why.value)
+    def release(self, key: bytes, why: Waited) -> bool:
+        """End the lease, if it is held, and tell the others why there is no answer; always True."""
+        return key not in self._held or self._end(key, why.value)
 
     def _end(self, key: bytes, payload: bytes, *between: Command) -> bool:
         token = self._held.pop(key, b"")

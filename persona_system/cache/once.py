@@ -276,6 +276,9 @@ class Turn:
         if outcome is Waited.FAILED:
             return self._alone()
         if outcome is Waited.ABANDONED:
+            self._ticket = {}  # what is computed now must not carry stamps of the time before the wait
+            if cache.redis is not None:
+                cache.redis.doubt(self._wanted.tags)
             return None
         value = cache.take_in(key, outcome)
         if value is not None:

@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterable, Sequence
 from persona_system.cache.counters import Counters
 from persona_system.cache.envelope import CLOCK_SLACK_MS, Stamped, seal, unseal
 from persona_system.cache.keys import EVERYTHING_ID, names_of
-from persona_system.cache.lease import Leases
+from persona_system.cache.lease import Leases, Waited
 from persona_system.cache.link import Channel, Link
 from persona_system.cache.redis_store import RedisStore
 from persona_system.cache.shared_counts import SharedCounts
@@ -127,13 +127,19 @@ class RedisCache:
         return kept
 
     def store_one(self, item: Item, ticket: Ticket) -> Found | None:
-        """Keep *item* like ``store``.  A lease that this process holds on it ends, and who waits is woken."""
+        """Keep *item* like ``store``.  A lease that this process holds on it ends, and who waits is woken.
+
+        With what was invalidated meanwhile, nobody is woken: one of them computes it anew.
+        """
         if not self.leases.holds(item.key):
             return self.store((item,), ticket)[0]
-        kept, writes = self._sealed((item,), ticket)
+        (found,), writes = self._sealed((item,), ticket)
+        if found is not None and not self.current(found.stamped):
+            self._write(functools.partial(self.leases.release, item.key, Waited.ABANDONED))
+            return None
         for _, sealed, dead_ms in writes:
             self._write(functools.partial(self.leases.fulfil, item.key, sealed, dead_ms))
-        return kept[0]
+        return found
 
     def _sealed(
         self, items: Sequence[Item], ticket: Ticket
@@ -166,6 +172,10 @@ class RedisCache:
         A server that is short of memory drops what expires; dropping such a stamp would void all those.
         """
         self._stamps.standing.update(tags)
+
+    def doubt(self, tags: Sequence[bytes]) -> None:
+        """Ask the store for the stamps of *tags* before they are used again: news may be on its way."""
+        self._stamps.known.changed((*tags, EVERYTHING_ID))
 
     def current(self, stamped: Stamped) -> bool:
         """Tell whether these tags are known to have these stamps now."""
