@@ -102,7 +102,9 @@ def shown(value: Any) -> Any:
 
 
 def masked(secret: str) -> str:
-    """Return a URL without its credentials and query; anything else is masked whole."""
+    """Return a URL without its credentials and query; anything else is masked whole, and nothing is none."""
+    if not secret:
+        return "(none)"
     try:
         parts = urlsplit(secret)
         host = parts.hostname or ""

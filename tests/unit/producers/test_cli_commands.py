@@ -161,6 +161,7 @@ def test_config_masks_secrets(ion: Ion, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize(
     ("secret", "shown"),
     [
+        ("", "(none)"),  # as in ION_CACHE_URL=, which means no cache
         ("redis://me:hunter2@host:6379/0", "redis://***@host:6379/0"),
         ("redis://:p%40ss@host/1", "redis://***@host/1"),
         ("redis+socket:///a/b.sock?virtual_host=0", "redis+socket:///a/b.sock?virtual_host=0"),
