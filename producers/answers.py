@@ -9,7 +9,6 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from zlib import crc32
 
 from persona_system.cache.answers import (
     BULK,
@@ -68,8 +67,7 @@ class ClientAnswers:
 
     def admits(self, lane: Lane, text: str) -> bool:
         """Tell whether the cache is to be asked about *text*: while it does not pay, only about a sample."""
-        gate = self._endpoint(lane).gate
-        return gate.open or gate.sampled(crc32(text.encode()))
+        return self._endpoint(lane).gate.admits(text)
 
     def here(self, lane: Lane, asked: Asked) -> bytes | None:
         """Return a fresh answer that this process has, at once."""

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
-from zlib import crc32
 
 from persona_system.cache.answers import CachePolicy, endpoint_tag, owner_tag, persona_tag
 from persona_system.cache.counters import Counters
@@ -230,8 +229,7 @@ class CachedAnswers:
 
     def admits(self, endpoint: str, text: str) -> bool:
         """Tell whether the cache would be asked about *text*: while it does not pay, only about a sample."""
-        gate = self._gate(endpoint)
-        return gate.open or gate.sampled(crc32(text.encode()))
+        return self._gate(endpoint).admits(text)
 
     def close(self) -> None:
         """Give connections back."""
@@ -242,7 +240,7 @@ class CachedAnswers:
         places = [place for place, job in enumerate(jobs) if job is not None and job.use_cache]
         gate = self._gate(endpoint)
         if ask_store and not gate.open:  # else the producer has made the choice
-            places = [place for place in places if gate.sampled(fingerprint(jobs[place]))]
+            places = [place for place in places if (job := jobs[place]) is not None and gate.admits(job.text)]
         wanted = len(jobs) - jobs.count(None)
         if wanted > len(places):
             self._counters.add(endpoint, bypassed=wanted - len(places))
@@ -275,8 +273,3 @@ class CachedAnswers:
 
 def _is_refresh(job: Job | None) -> bool:
     return job is not None and job.refresh
-
-
-def fingerprint(job: Job | None) -> int:
-    """Return a cheap hash of what a job asks: the same in every process."""
-    return 0 if job is None else crc32(job.text.encode())

@@ -12,6 +12,7 @@ Source:  Waldspurger et al., FAST 2015, "Efficient MRC Construction with SHARDS"
 from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Lock
+from zlib import crc32
 
 MAX_PATIENCE = 8  # the most good windows in a row that a closed gate asks for
 
@@ -81,6 +82,10 @@ class Gate:
             self._patience = 1  # how many of them open the gate
             self._on_trial = False  # opened again, and not one window has paid since
 
+    def admits(self, text: str) -> bool:
+        """Whether the cache is to be asked about *text*."""
+        return self.open or self.sampled(fingerprint(text))
+
     def sampled(self, fingerprint: int) -> bool:
         """Whether a key passes a closed gate; *fingerprint* is any well-mixed hash of it, such as CRC-32."""
         return not fingerprint & self._mask
@@ -121,3 +126,8 @@ class Gate:
         if self._good >= self._patience:
             self._good = 0
             self.open = self._on_trial = True
+
+
+def fingerprint(text: str) -> int:
+    """Return a cheap hash of what is asked: the same in every process, as the sample has to be."""
+    return crc32(text.encode())

@@ -27,6 +27,7 @@ import random
 import time
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 from persona_system.cache.counters import Counters
 from persona_system.cache.envelope import CLOCK_SLACK_MS, Stamped, seal, unseal
@@ -40,6 +41,8 @@ from persona_system.cache.tiers import Found, Item, Stamper, Ticket
 from persona_system.errors import Unavailable
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 NAMESPACE = "ion:cache:"
 SCOPE = "store"  # of this tier's counts
@@ -100,11 +103,7 @@ class RedisCache:
 
     def close(self) -> None:
         """Hand on the last counts and stop serving."""
-        if self._link.up:
-            try:
-                self._flush()
-            except Unavailable as error:
-                self._lost(error)
+        self._tried(self._flush, otherwise=None)
         if self._pending:
             self._complain("invalidations still wait for the cache store; its answers run out by age")
         self._link.close()
@@ -159,12 +158,8 @@ class RedisCache:
 
     def _write(self, write: Callable[[], bool]) -> None:
         """Let *write* tell whether the store took what it was given, if the store is there."""
-        if self._link.up:
-            try:
-                if not write():
-                    self._refused()
-            except Unavailable as error:
-                self._lost(error)
+        if not self._tried(write, otherwise=True):
+            self._refused()
 
     def keep_stamps_of(self, tags: Iterable[bytes]) -> None:
         """Let the stamps of *tags*, a few that many answers carry, stay in the store for good.
@@ -183,12 +178,8 @@ class RedisCache:
 
     def elect(self, keys: Sequence[bytes]) -> list[bool]:
         """Tell for each due key whether this caller is the one of the fleet to refresh it."""
-        if self._link.up:
-            try:
-                return self.leases.elect(keys, REFRESH_LEASE_MS)
-            except Unavailable as error:
-                self._lost(error)
-        return [False] * len(keys)
+        nobody = [False] * len(keys)
+        return self._tried(lambda: self.leases.elect(keys, REFRESH_LEASE_MS), otherwise=nobody)
 
     def invalidate(self, tags: Sequence[bytes]) -> bool:
         """Void every answer with one of *tags*, in every process.
@@ -213,31 +204,20 @@ class RedisCache:
 
     def discard(self, keys: Sequence[bytes]) -> None:
         """Drop the answers under *keys*; other processes may serve their copies until those are dead."""
-        if self._link.up:
-            try:
-                self._store.run(("UNLINK", *names_of(self._answers, list(keys))))
-            except Unavailable as error:
-                self._lost(error)
+        self.ask(lambda store: store.run(("UNLINK", *names_of(self._answers, list(keys)))))
 
     def ask(self, question: Callable[[RedisStore], object]) -> bool:
         """Let *question* use the store; tell whether the store was there to the end."""
-        if self._link.up:
-            try:
-                question(self._store)
-            except Unavailable as error:
-                self._lost(error)
-            else:
-                return True
-        return False
+
+        def asked() -> bool:
+            question(self._store)
+            return True
+
+        return self._tried(asked, otherwise=False)
 
     def opened(self, key: bytes, sealed: bytes) -> Found | None:
         """Return a *sealed* answer that another process sent, if it is still good."""
-        if self._link.up:
-            try:
-                return self._validated([self._open(key, sealed)], {})[0]
-            except Unavailable as error:
-                self._lost(error)
-        return None
+        return self._tried(lambda: self._validated([self._open(key, sealed)], {})[0], otherwise=None)
 
     def _lookup(self, keys: Sequence[bytes], tags: Sequence[bytes]) -> tuple[list[Found | None], Ticket]:
         stamps, mark = self._stamps, self._stamps.known.mark()
@@ -365,6 +345,15 @@ class RedisCache:
             self._complain("the cache store does not take counts (out of memory or read-only)")
 
     # -- trouble -------------------------------------------------------------------------------------
+
+    def _tried(self, work: Callable[[], T], otherwise: T) -> T:
+        """Return what *work* gives, or *otherwise* when the store is away or fails it."""
+        if self._link.up:
+            try:
+                return work()
+            except Unavailable as error:
+                self._lost(error)
+        return otherwise
 
     def report(self, error: Unavailable) -> None:
         """Note that the store failed somebody who uses the leases."""

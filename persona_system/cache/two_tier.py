@@ -184,6 +184,7 @@ class TwoTierCache:
         answers, found.ticket = self._tier.lookup([keys[place] for place in asked], tags)
         now = self._clock()
         kept: list[tuple[bytes, Found]] = []
+        renewed: set[int] = set()  # elsewhere, since they came here
         for place, answer in zip(asked, answers, strict=True):
             if answer is None:
                 continue
@@ -195,9 +196,11 @@ class TwoTierCache:
             elif is_due:
                 continue  # the store has nothing newer than what is here
             else:
-                due.remove(place)
+                renewed.add(place)
             found.values[place] = answer.value
             kept.append((keys[place], answer._replace(due_at=now + _REFRESH_S) if is_due else answer))
+        if renewed:
+            due[:] = [place for place in due if place not in renewed]
         if keep:
             self._keep(kept)
 

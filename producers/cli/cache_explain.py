@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
 from persona_system.cache.answers import owner_tag, process_request, recommend_request
-from persona_system.cache.gate import Gate
+from persona_system.cache.gate import Gate, fingerprint
 from persona_system.cache.inspection import Inspection, Kept, Stamp, State
 from persona_system.cache.keys import EVERYTHING, REQUEST_BYTES, VERSION_BYTES, tag_id, version_id
 from persona_system.errors import InvalidInput
@@ -137,7 +136,7 @@ def question_of(
         tuple(expected),
         tuple(counts),
         tuple([name for name in given if name not in counts]),
-        Gate().sampled(crc32(text.encode())),
+        Gate().sampled(fingerprint(text)),
     )
 
 
