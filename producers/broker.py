@@ -54,6 +54,27 @@ class BrokerPublisher:
             origin=self._origin,
             ignore_result=True,
         )
+        self._put(queue, message)
+
+    def ask(self, task: str, queue: str, expires_s: float) -> None:
+        """Put *task*, one without arguments that nobody waits for, on *queue*, as beat does.
+
+        Raises Unavailable.  It lapses after *expires_s*.
+        """
+        message = self._app.amqp.as_task_v2(
+            uuid.uuid4().hex,
+            task,
+            args=(),
+            kwargs={},
+            argsrepr="()",
+            kwargsrepr="{}",
+            origin=self._origin,
+            ignore_result=True,
+            expires=expires_s,
+        )
+        self._put(queue, message)
+
+    def _put(self, queue: str, message: Any) -> None:
         with self._failing_as_unavailable():
             self._connected(queue).publish(
                 message.body,

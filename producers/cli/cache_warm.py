@@ -3,17 +3,12 @@
 One worker does it, for itself and for the store; see the task of that name.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from producers.cli.cache_place import Place
-from producers.errors import Unavailable
 from workers.contract import names
-
-if TYPE_CHECKING:
-    from producers.settings import ClientSettings
 
 SCOPE = "warm"  # of the counts that tell what came of it
 EXPIRES_S = 60  # a worker that comes later warms itself anyway
@@ -49,9 +44,9 @@ def warm(
     settings = place.settings
     broker_url, _ = settings.urls()
     before = _counts(place)
-    _ask(settings, broker_url)
     broker = BrokerPublisher(broker_url, settings.connect_timeout_s, settings.publish_timeout_s)
     try:
+        broker.ask(names.CACHE_WARM, names.MAINTENANCE, EXPIRES_S)
         asked_at, taken_at = clock(), None
         while clock() < asked_at + patience_s:
             if taken_at is None and broker.queue_length(names.MAINTENANCE) == 0:
@@ -63,38 +58,6 @@ def warm(
     finally:
         broker.close()
     return Warmed(taken=taken_at is not None, counts={})
-
-
-def _ask(settings: "ClientSettings", broker_url: str) -> None:
-    """Put the periodic task on its queue, as beat does."""
-    from celery import Celery  # noqa: PLC0415
-
-    import celeryconfig  # noqa: PLC0415
-
-    app = Celery("ion-cli", set_as_current=False)
-    app.config_from_object(celeryconfig)
-    app.conf.update(celeryconfig.broker_settings(broker_url))
-    connection = app.connection_for_write(connect_timeout=settings.connect_timeout_s)
-    with _failing_as_unavailable(connection), connection:
-        connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
-        app.send_task(
-            names.CACHE_WARM,
-            queue=names.MAINTENANCE,
-            connection=connection,
-            expires=EXPIRES_S,
-            ignore_result=True,
-            retry=False,
-        )
-
-
-@contextmanager
-def _failing_as_unavailable(connection: Any) -> Iterator[None]:
-    from kombu.exceptions import OperationalError  # noqa: PLC0415
-
-    try:
-        yield
-    except (OSError, OperationalError, *connection.connection_errors, *connection.channel_errors) as error:
-        raise Unavailable("the broker", str(error) or type(error).__name__) from None
 
 
 def _counts(place: Place) -> dict[str, int]:
