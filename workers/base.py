@@ -6,15 +6,18 @@ Celery accepts misspelt task options silently; here they are the fields of a fro
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from celery import Celery, Task
 
+from workers.delivery import Delivery
 from workers.errors import Unanswerable, Unavailable
 from workers.runtime import Runtime, RuntimeSlot
+from workers.tasks.opening import letter_of
 
 logger = logging.getLogger(__name__)
 
-TaskBody = Callable[[bytes, Runtime], None]
+TaskBody = Callable[[bytes, Runtime, Delivery], None]
 PeriodicBody = Callable[[Runtime], None]
 
 
@@ -40,8 +43,9 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
     """
 
     def run(task: Task, payload: bytes) -> None:
+        delivery = _delivery(task.request, options.name)
         try:
-            body(payload, slot.get())
+            body(payload, slot.get(), delivery)
         except Unavailable as error:
             tries = task.request.retries
             logger.warning("%s: %s (try %d of %d)", options.name, error, tries + 1, options.max_retries + 1)
@@ -49,7 +53,8 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
                 why = Unanswerable(
                     "UNDELIVERABLE", "reply_to", f"its answer found no taker: {error}", "retry"
                 )
-                slot.get().dead_letters.keep(payload, why)
+                runtime = slot.get()
+                runtime.dead_letters.keep(letter_of(payload, delivery, why, int(runtime.now_ms())))
                 return
             raise task.retry(
                 countdown=options.countdown_s(tries),
@@ -61,6 +66,12 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
             raise
 
     app.task(run, bind=True, name=options.name, max_retries=options.max_retries)
+
+
+def _delivery(request: Any, task: str) -> Delivery:
+    """Return what Celery knows of how the message came."""
+    info = request.delivery_info or {}
+    return Delivery(task, str(info.get("routing_key", "")), str(request.hostname or ""))
 
 
 def bind_periodic(app: Celery, slot: RuntimeSlot, name: str, body: PeriodicBody) -> None:

@@ -17,7 +17,8 @@ from redis.retry import Retry
 from persona_system.pipeline import PersonaPipeline
 from workers.answers import Answers, NullAnswers
 from workers.contract import names
-from workers.errors import Unanswerable, Unavailable
+from workers.contract.dead_letters import DeadLetter
+from workers.errors import Unavailable
 from workers.observability.bugs import ReportBug, log_bug
 
 
@@ -32,10 +33,10 @@ class ReplySender(Protocol):
 
 
 class DeadLetters(Protocol):
-    """Keeps messages that no worker can answer."""
+    """Keeps what no worker can answer."""
 
-    def keep(self, payload: bytes, reason: Unanswerable) -> None:
-        """Store *payload* as it came; raise Unavailable when that failed."""
+    def keep(self, letter: DeadLetter) -> None:
+        """Store *letter*, once however often it is told to; raise Unavailable when that failed."""
 
 
 class Upkeep(Protocol):

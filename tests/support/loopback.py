@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from persona_system.pipeline import PersonaPipeline
 from producers.errors import Unavailable
-from workers.errors import Unanswerable
+from workers.contract.dead_letters import DeadLetter
 from workers.runtime import Runtime
 from workers.tasks import persona
 
@@ -17,11 +17,11 @@ class KeptDeadLetters:
     """Keeps dead letters in a list."""
 
     def __init__(self) -> None:
-        self.kept: list[tuple[bytes, Unanswerable]] = []
+        self.kept: list[DeadLetter] = []
 
-    def keep(self, payload: bytes, reason: Unanswerable) -> None:
-        """Keep *payload*."""
-        self.kept.append((payload, reason))
+    def keep(self, letter: DeadLetter) -> None:
+        """Keep *letter*."""
+        self.kept.append(letter)
 
 
 class Loopback:

@@ -11,9 +11,9 @@ from persona_system.pipeline import PersonaPipeline, load_pipeline
 from tests.support.wait import wait_until
 from workers.answers import CachedAnswers
 from workers.caching import CacheUpkeep, open_cache
+from workers.contract.dead_letters import DeadLetter
 from workers.contract.payloads import Batch, Job, Outcome, Reply
 from workers.contract.wire import decompress
-from workers.errors import Unanswerable
 from workers.runtime import Runtime
 from workers.settings import WorkerSettings
 from workers.tasks import persona
@@ -65,9 +65,9 @@ class InProcessWorker:
         _ = reply_to
         self._sent.append(packed)
 
-    def keep(self, payload: bytes, reason: Unanswerable) -> None:
+    def keep(self, letter: DeadLetter) -> None:
         """Refuse dead letters: there are none in these stories."""
-        raise AssertionError(f"{reason}, {len(payload)} bytes")
+        raise AssertionError(letter.problem)
 
     def close(self) -> None:
         """Nothing of its own."""

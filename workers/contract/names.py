@@ -8,24 +8,44 @@ INTERACTIVE = "interactive"  # a person is waiting
 BULK = "bulk"  # batch pipelines
 MAINTENANCE = "maintenance"  # periodic work
 EVENTS = "events"  # monitoring events
-DEAD = "dead"  # messages that no worker can answer, kept as they came; nothing consumes it
+DEAD = "dead"  # dead letters on their way into the database
 
-QUEUES = (INTERACTIVE, BULK, MAINTENANCE, EVENTS, DEAD)
-CONSUMED_QUEUES = (INTERACTIVE, BULK, MAINTENANCE, EVENTS)
+QUEUES = (INTERACTIVE, DEAD, MAINTENANCE, EVENTS, BULK)  # the class order: an earlier one is served first
 
 PERSONA_PROCESS = "persona.process"
 PERSONA_RECOMMEND = "persona.recommend"
 CACHE_WARM = "cache.warm"
 CACHE_PREFETCH = "cache.prefetch"
+DEAD_KEEP = "dead.keep"
+DEAD_TIDY = "dead.tidy"
 
 CACHE_VERSION_NOTE = "version"  # shared note: which answers are the present ones
 
 KEY_PREFIX = "ion:"  # of every key that we write to Redis or Valkey
 
 
-def reply_key(client_id: str) -> str:
-    """Return the list that holds one producer process's replies; every push renews its expiry."""
-    return f"{KEY_PREFIX}reply:{client_id}"
-
+BROKER_PREFIX = f"{KEY_PREFIX}{{broker}}:"  # of the broker's keys; the braces put them in one cluster slot
 
 REPLY_TTL_S = 120  # replies that nobody has fetched for so long are dropped with their list
+SETTLED_TTL_S = 900  # how long a batch that was answered is known, so that a second delivery changes nothing
+OUTCOME_TTL_S = 3_600  # how long the outcome of a durable job can be asked for
+
+
+def reply_key(client_id: str) -> str:
+    """Return the list that holds one producer process's replies; every push renews its expiry."""
+    return f"{KEY_PREFIX}reply:{{{client_id}}}"
+
+
+def settled_key(client_id: str, batch_id: str) -> str:
+    """Return the mark of a batch that has its reply; in the slot of the list that the reply went to."""
+    return f"{KEY_PREFIX}settled:{{{client_id}}}:{batch_id}"
+
+
+def outcome_key(job_id: str) -> str:
+    """Return the hash of a durable job: ``d``, its request's digest, and ``o``, its packed outcome."""
+    return f"{KEY_PREFIX}outcome:{job_id}"
+
+
+def work_key(batch_id: str) -> str:
+    """Return the journal of a batch that was lost with a worker: which job is being answered."""
+    return f"{KEY_PREFIX}work:{batch_id}"

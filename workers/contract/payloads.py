@@ -25,7 +25,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fals
     *id* is made by the client and unique; *key* is a canonical resonance key, or None to derive it from
     the text; *deadline_ms* is in milliseconds since the Unix epoch; *metadata* is handed back untouched.
     *use_cache*: whether a cached answer will do, and this one may be kept; *refresh*: the answer is to be
-    computed anew for everybody, since the cached one is due.
+    computed anew for everybody, since the cached one is due.  *durable*: its outcome is also kept under
+    its id, written once.  *tries*: how often it was tried before, in vain, for a reason that may pass.
     """
 
     id: str
@@ -36,6 +37,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fals
     metadata: dict[str, Any] | None = None
     use_cache: bool = True
     refresh: bool = False
+    durable: bool = False
+    tries: int = 0
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from persona_system.errors import InvalidInput
 from workers.answers import Plan, RequestId
 from workers.contract.payloads import Job, Outcome, Problem, Reply, Status, with_metadata
 from workers.contract.wire import compress
+from workers.delivery import Delivery
 from workers.errors import Unanswerable
 from workers.runtime import Runtime
 from workers.tasks.opening import id_of, open_batch, refuse
@@ -38,7 +39,7 @@ class Kind:
     persona_of: Callable[[Any], str]
 
 
-def answer_batch(payload: bytes, runtime: Runtime, kind: Kind) -> None:
+def answer_batch(payload: bytes, delivery: Delivery, runtime: Runtime, kind: Kind) -> None:
     """Answer the packed batch *payload*, job by job as *kind* says, and send its one reply.
 
     A message of an unknown schema version, or one that is no batch at all, is kept with the dead
@@ -49,7 +50,7 @@ def answer_batch(payload: bytes, runtime: Runtime, kind: Kind) -> None:
     try:
         batch = open_batch(payload)
     except Unanswerable as error:
-        refuse(payload, runtime, error)
+        refuse(payload, delivery, runtime, error)
         return
     queued_ms = max(0.0, taken_up_ms - batch.sent_ms)
     jobs = [_unpack(packed, taken_up_ms) for packed in batch.jobs]

@@ -1,15 +1,23 @@
 """Open a message, or refuse it politely: kept as it came, and its producer told."""
 
+import hashlib
 import logging
 
 import msgspec
 
+from workers.contract.dead_letters import DeadLetter, Reason
 from workers.contract.payloads import SCHEMA_VERSION, Batch, Outcome, Problem, Reply, Status
 from workers.contract.wire import Unreadable, decompress
+from workers.delivery import Delivery
 from workers.errors import Unanswerable
 from workers.runtime import Runtime
 
 logger = logging.getLogger(__name__)
+
+_REASONS = {
+    "UNKNOWN_SCHEMA_VERSION": Reason.UNKNOWN_VERSION,
+    "UNDELIVERABLE": Reason.UNDELIVERABLE,
+}
 
 
 class _JobId(msgspec.Struct):
@@ -67,9 +75,9 @@ def _unknown_version(version: int) -> Unanswerable:
     )
 
 
-def refuse(payload: bytes, runtime: Runtime, error: Unanswerable) -> None:
+def refuse(payload: bytes, delivery: Delivery, runtime: Runtime, error: Unanswerable) -> None:
     """Keep the message as a dead letter and tell its producer, if it names one; raise Unavailable."""
-    runtime.dead_letters.keep(payload, error)
+    runtime.dead_letters.keep(letter_of(payload, delivery, error, int(runtime.now_ms())))
     logger.error("message kept as a dead letter: %s", error)
     try:
         envelope = _decode_envelope(decompress(payload))
@@ -80,6 +88,30 @@ def refuse(payload: bytes, runtime: Runtime, error: Unanswerable) -> None:
         outcomes = [Outcome(job.id, Status.DEAD, problem=problem) for job in envelope.jobs]
         reply = Reply(batch_id=envelope.id, queued_ms=0.0, worked_ms=0.0, outcomes=outcomes)
         runtime.replies.send(envelope.reply_to, _encode(reply))
+
+
+def letter_of(payload: bytes, delivery: Delivery, error: Unanswerable, now_ms: int) -> DeadLetter:
+    """Return the dead letter that keeps *payload*, as it came; the same one for the same payload."""
+    try:
+        job_ids = [job.id for job in _decode_envelope(decompress(payload)).jobs]
+    except (msgspec.MsgspecError, Unreadable):
+        job_ids = []
+    return DeadLetter(
+        id=hashlib.blake2b(payload, digest_size=16).hexdigest(),
+        reason=_REASONS.get(error.code, Reason.MALFORMED),
+        code=error.code,
+        problem=error.problem,
+        fix=error.fix,
+        field=error.field,
+        at_ms=now_ms,
+        queue=delivery.queue,
+        task=delivery.task,
+        job_ids=job_ids,
+        deliveries=delivery.lost + 1,
+        size_bytes=len(payload),
+        payload=payload,
+        story=list(delivery.story),
+    )
 
 
 def id_of(packed: msgspec.Raw) -> str:

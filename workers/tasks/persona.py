@@ -4,18 +4,19 @@ from persona_system.cache.answers import PROCESS, RECOMMEND, process_request, re
 from persona_system.models import Recommendation, Response
 from persona_system.pipeline import PersonaPipeline
 from workers.contract.payloads import Job
+from workers.delivery import FIRST, Delivery
 from workers.runtime import Runtime
 from workers.tasks.batch import Kind, answer_batch
 
 
-def process(payload: bytes, runtime: Runtime) -> None:
+def process(payload: bytes, runtime: Runtime, delivery: Delivery = FIRST) -> None:
     """Answer a packed batch of messages with a ``Response`` each; errors as ``answer_batch``."""
-    answer_batch(payload, runtime, process_kind(runtime.pipeline))
+    answer_batch(payload, delivery, runtime, process_kind(runtime.pipeline))
 
 
-def recommend(payload: bytes, runtime: Runtime) -> None:
+def recommend(payload: bytes, runtime: Runtime, delivery: Delivery = FIRST) -> None:
     """Answer a packed batch of scenarios with a ``Recommendation`` each; errors as ``answer_batch``."""
-    answer_batch(payload, runtime, recommend_kind(runtime.pipeline))
+    answer_batch(payload, delivery, runtime, recommend_kind(runtime.pipeline))
 
 
 def process_kind(pipeline: PersonaPipeline) -> Kind:
