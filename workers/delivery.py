@@ -1,8 +1,16 @@
 """How a message came to this worker."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from workers.contract.dead_letters import Sighting
+
+LOST_HEADER = "ion-lost"  # our transport's count of the workers that were lost with the message
+STORY_HEADER = "ion-story"  # our transport's story of it: [server's ms, what, worker], oldest first
+COUNT_HEADER = "x-delivery-count"  # RabbitMQ's: how often a quorum queue had to take the message back
+_LONGEST_STORY = 64
+_LONGEST_WORD = 200  # characters of a sighting's text
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,3 +28,29 @@ class Delivery:
 
 
 FIRST = Delivery()
+
+
+def delivery_of(headers: Mapping[str, Any] | None, task: str, queue: str, worker: str) -> Delivery:
+    """Return what a message's *headers* tell of its way, whichever broker wrote them.
+
+    Headers come from outside: what is not of the right kind counts as not told.
+    """
+    told = headers if headers is not None else {}
+    lost = max(_count(told.get(LOST_HEADER)), _count(told.get(COUNT_HEADER)))
+    return Delivery(task, queue, worker, lost, _story(told.get(STORY_HEADER)))
+
+
+def _count(told: object) -> int:
+    return told if isinstance(told, int) and not isinstance(told, bool) and told > 0 else 0
+
+
+def _story(told: object) -> tuple[Sighting, ...]:
+    """Return the last sightings of a story, without the entries that are none."""
+    if not isinstance(told, list | tuple):
+        return ()
+    sightings = []
+    for entry in told[-_LONGEST_STORY:]:
+        match entry:
+            case [int(at_ms), str(what), str(worker)]:
+                sightings.append(Sighting(at_ms, what[:_LONGEST_WORD], worker[:_LONGEST_WORD]))
+    return tuple(sightings)
