@@ -1,0 +1,1 @@
+"""The database: what has to outlive queues and processes.  SQLite, or PostgreSQL for a fleet."""

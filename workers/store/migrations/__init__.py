@@ -1,0 +1,1 @@
+"""Alembic's environment: ``workers.store.upgrade`` runs it, in the transaction that it has begun."""
