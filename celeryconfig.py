@@ -11,6 +11,7 @@ Redis may hand an unacknowledged message to another worker after 60 s.
 from kombu import Exchange, Queue
 
 from workers.contract import names
+from workers.contract.periodic import Periodic, table
 
 # -- messages ---------------------------------------------------------------------------------------
 # MessagePack carries our packed payload as bytes, once.  JSON is accepted for operators' own messages
@@ -80,16 +81,14 @@ enable_utc = True
 
 
 # -- periodic tasks ---------------------------------------------------------------------------------
-def _every(period_s: int, task: str) -> dict[str, object]:
-    """Return beat's entry: void before the next one is due, so that an outage leaves nothing to catch up."""
-    options = {"queue": names.MAINTENANCE, "expires": period_s * 0.8, "ignore_result": True}
-    return {"task": task, "schedule": period_s, "options": options}
-
-
-beat_schedule = {  # what runs by itself, by name; the tasks' own docstrings say why so often
-    names.CACHE_WARM: _every(60, names.CACHE_WARM),
-    names.CACHE_PREFETCH: _every(30, names.CACHE_PREFETCH),
-}
+# Any number of beats may run; one leads (workers.beat).  The tasks' own docstrings say why so often.
+beat_max_loop_interval = 1.0  # seconds between two looks; the lead is renewed by each, and lasts for six
+beat_schedule = (
+    table(  # what runs by itself: its name, its task, every so many seconds, what if it was missed
+        Periodic(names.CACHE_WARM, names.CACHE_WARM, 60, missed="once"),
+        Periodic(names.CACHE_PREFETCH, names.CACHE_PREFETCH, 30, missed="skip"),
+    )
+)
 
 # -- brokers ----------------------------------------------------------------------------------------
 _REDIS = {

@@ -30,6 +30,11 @@ REPLY_TTL_S = 120  # replies that nobody has fetched for so long are dropped wit
 SETTLED_TTL_S = 900  # how long a batch that was answered is known, so that a second delivery changes nothing
 OUTCOME_TTL_S = 3_600  # how long the outcome of a durable job can be asked for
 
+BEAT_PREFIX = f"{KEY_PREFIX}{{beat}}:"  # of what beats know together, in one cluster slot
+BEAT_LEAD = f"{BEAT_PREFIX}lead"  # who leads, as "epoch owner"; expires unless it is renewed
+BEAT_EPOCH = f"{BEAT_PREFIX}epoch"  # how many leads there have been; permanent
+BEAT_SLOTS = f"{BEAT_PREFIX}slots"  # by entry: the latest slot with a tick, and when, as "slot ms"; permanent
+
 
 def reply_key(client_id: str) -> str:
     """Return the list that holds one producer process's replies; every push renews its expiry."""
