@@ -73,6 +73,8 @@ def _client(urls: "StackUrls") -> "ClientSettings":
         update["reply_url"] = SecretStr(urls.reply_url)
     if settings.cache_url is None and urls.cache_url is not None:
         update["cache_url"] = SecretStr(urls.cache_url)
+    if settings.database_url is None and urls.database_url is not None:
+        update["database_url"] = SecretStr(urls.database_url)
     return settings.model_copy(update=update)
 
 
@@ -87,9 +89,16 @@ def sections() -> list[Section]:
         return [*client_sections(), Section("stack", local), Section("worker", WorkerSettings())]
     urls = resolve(local, *stack_sockets(local))
     worker = WorkerSettings.model_validate(
-        {"broker_url": urls.broker_url, "reply_url": urls.reply_url, "cache_url": urls.cache_url}
+        {
+            "broker_url": urls.broker_url,
+            "reply_url": urls.reply_url,
+            "cache_url": urls.cache_url,
+            "database_url": urls.database_url,
+        }
     )
-    assumed = {"broker_url", "reply_url", *(("cache_url",) if local.embeds_cache else ())}
+    assumed = {"broker_url", "reply_url"}
+    assumed |= {"cache_url"} if local.embeds_cache else set()
+    assumed |= {"database_url"} if local.embeds_database else set()
     return [*client_sections(), Section("stack", local), Section("worker", worker, frozenset(assumed))]
 
 

@@ -60,6 +60,11 @@ class ClientSettings(BaseSettings):
     cache_entries: int = Field(default=1_500, ge=0, description="answers kept in the process itself; 0: none")
     cache_mb: float = Field(default=4.0, gt=0, description="memory for the answers kept in the process")
 
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="SQLite or PostgreSQL for dead letters and bulk runs; default: ion.db of the local stack",
+    )
+
     def urls(self) -> tuple[str, str]:
         """Return (broker URL, reply URL); raise Unavailable when nothing says where the fleet is."""
         if self.broker_url is not None:
@@ -88,6 +93,11 @@ class ClientSettings(BaseSettings):
         except _NO_STACK:
             return None
         return None if url is None else str(url)
+
+    def database_address(self) -> str:
+        """Return the database's URL for ``workers.store``: the given one, or the file in ``state_dir``."""
+        given = "" if self.database_url is None else self.database_url.get_secret_value()
+        return given or f"sqlite:///{self.state_dir.expanduser().absolute() / 'ion.db'}"
 
     def _local_broker_url(self) -> str:
         try:

@@ -28,6 +28,10 @@ class WorkerSettings(BaseSettings):
     ready_file: Path | None = Field(default=None, description="touched when ready, removed when not")
     sentry_dsn: SecretStr | None = Field(default=None, description="where unexpected errors are reported")
 
+    database_url: SecretStr | None = Field(
+        default=None, description="SQLite or PostgreSQL for dead letters; none: they stay on their queue"
+    )
+
     cache_url: SecretStr | None = Field(
         default=None, description="Redis/Valkey for cached answers; none: every answer is computed"
     )
@@ -41,7 +45,7 @@ class WorkerSettings(BaseSettings):
     cache_warm: int = Field(default=1_500, ge=0, description="most asked answers fetched at the start")
     cache_prefetch: bool = Field(default=True, description="compute what will probably be asked next")
 
-    @field_validator("cache_url")
+    @field_validator("cache_url", "database_url")
     @classmethod
     def _empty_is_none(cls, url: SecretStr | None) -> SecretStr | None:
         return url if url is not None and url.get_secret_value() else None  # ION_CACHE_URL= switches it off

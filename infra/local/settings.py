@@ -24,8 +24,8 @@ class LocalSettings(BaseSettings):
     """What runs on this machine, and where.
 
     With ``broker_url`` given, no Valkey is started and the workers use that server.  With ``cache_url``
-    given, no cache server is started; empty, it means no cache, like ``cache`` false.  URLs may hold a
-    password, hence the secret type.
+    given, no cache server is started; empty, it means no cache, like ``cache`` false.  An empty
+    ``database_url`` means no database.  URLs may hold a password, hence the secret type.
     """
 
     model_config = SettingsConfigDict(env_prefix="ION_", frozen=True, hide_input_in_errors=True)
@@ -36,6 +36,9 @@ class LocalSettings(BaseSettings):
     cache: bool = Field(default=True, description="keep answers for the next who asks; false: compute each")
     cache_url: SecretStr | None = Field(default=None, description="external Redis/Valkey for cached answers")
     cache_memory_mb: int = Field(default=256, ge=8, description="room of the embedded cache server, in MiB")
+    database_url: SecretStr | None = Field(
+        default=None, description="SQLite or PostgreSQL for dead letters and bulk runs; default: ion.db here"
+    )
     workers: int = Field(default_factory=default_workers, ge=1, le=256, description="worker processes")
     worker_pool: Literal["solo", "threads", "prefork"] = Field(default="solo", description="Celery's pool")
     worker_concurrency: int = Field(default=1, ge=1, le=256, description="batches at once per worker")
@@ -56,6 +59,15 @@ class LocalSettings(BaseSettings):
         if self.broker_url is not None and self.reply_url is None:
             reply_url_of(self.broker_url.get_secret_value())  # raises where there is none
         return self
+
+    @property
+    def embeds_database(self) -> bool:
+        """Whether the stack's database is a file in its directory.
+
+        Beside an external broker it is not: other machines of the fleet could not look into that file, and
+        dead letters are kept in one place.
+        """
+        return self.database_url is None and self.broker_url is None
 
     @property
     def embeds_cache(self) -> bool:

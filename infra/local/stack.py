@@ -136,6 +136,7 @@ class LocalStack:
             started_at_s=time.time(),
             socket=self._socket if self.embedded else None,
             cache_url=self.urls.cache_url if self.settings.embeds_cache else None,
+            database_url=self.urls.database_url if self.settings.embeds_database else None,
         )
 
     def _stages(self) -> list[list[ProcessSpec]]:

@@ -74,11 +74,12 @@ class RunningStack:
     started_at_s: float  # seconds since the epoch
     socket: Path | None
     cache_url: str | None = None  # of the embedded cache server
+    database_url: str | None = None  # of the file in its directory
 
     @property
     def urls(self) -> StackUrls | None:
         """The embedded servers' URLs."""
-        return None if self.socket is None else socket_urls(self.socket, self.cache_url)
+        return None if self.socket is None else socket_urls(self.socket, self.cache_url, self.database_url)
 
 
 def announce(stack: RunningStack) -> None:
@@ -89,6 +90,7 @@ def announce(stack: RunningStack) -> None:
         "socket": None if stack.socket is None else str(stack.socket),
         "broker_url": None if stack.urls is None else stack.urls.broker_url,
         "cache_url": stack.cache_url,
+        "database_url": stack.database_url,
     }
     draft = stack.state_dir / "stack.json.new"
     draft.write_text(json.dumps(note), encoding="utf-8")
@@ -116,7 +118,8 @@ def find_running(state_dir: Path) -> RunningStack | None:
     where = None if note["socket"] is None else Path(note["socket"])
     if not _alive(note["pid"]) or (where is not None and not answers(where)):
         return None
-    return RunningStack(note["pid"], state_dir, note["started_at_s"], where, note.get("cache_url"))
+    urls = (note.get("cache_url"), note.get("database_url"))
+    return RunningStack(note["pid"], state_dir, note["started_at_s"], where, *urls)
 
 
 def answers(path: Path, timeout_s: float = 1.0) -> bool:

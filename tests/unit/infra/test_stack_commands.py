@@ -56,14 +56,14 @@ def test_the_cache_server_writes_nothing_and_makes_room_for_what_comes() -> None
     assert (options["--maxmemory"], options["--maxmemory-policy"]) == ("64mb", "volatile-lfu")
 
 
-def test_a_worker_consumes_every_queue_but_the_dead_letters() -> None:
+def test_a_worker_consumes_every_queue_in_class_order() -> None:
     command = worker_command(
         LocalSettings(worker_pool="threads", worker_concurrency=3, log_level="WARNING"), 2
     )
 
     assert command[:7] == (sys.executable, "-m", "celery", "--quiet", "-A", "workers.entry", "worker")
     assert command[command.index("-n") + 1] == "worker2@ion"
-    assert command[command.index("-Q") + 1] == "interactive,bulk,maintenance,events"
+    assert command[command.index("-Q") + 1] == "interactive,dead,maintenance,events,bulk"
     assert {"--pool=threads", "--concurrency=3", "--loglevel=WARNING"} <= set(command)
     assert {"--without-gossip", "--without-mingle"} <= set(command)
 
