@@ -53,5 +53,5 @@ def test_a_hostile_message_is_refused_and_kept(data: bytes) -> None:
     kept = KeptDeadLetters()
     replies = Loopback(load_pipeline(), lambda: time.time() * 1000)
     persona.process(data, Runtime(load_pipeline(), replies, kept, lambda: 0.0))
-    assert [(payload, reason.code) for payload, reason in kept.kept] == [(data, "UNREADABLE")]
+    assert [(letter.payload, letter.code) for letter in kept.kept] == [(data, "UNREADABLE")]
     assert replies.poll(0.0) == []

@@ -10,8 +10,10 @@ from persona_system.cache.answers import PROCESS, process_request
 from persona_system.errors import PersonaError
 from persona_system.models import Context, Message, Recommendation, Response
 from persona_system.pipeline import load_pipeline
+from workers.contract.dead_letters import DeadLetter, Reason
 from workers.contract.payloads import Batch, Job, Outcome, Reply, Status
-from workers.errors import Unanswerable, Unavailable
+from workers.delivery import FIRST
+from workers.errors import Unavailable
 from workers.runtime import Runtime
 from workers.tasks import persona
 from workers.tasks.batch import Kind, answer_batch
@@ -27,7 +29,7 @@ class Fleet:
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, bytes]] = []
-        self.kept: list[tuple[bytes, Unanswerable]] = []
+        self.kept: list[DeadLetter] = []
         self.runtime = Runtime(PIPELINE, self, self, lambda: NOW_MS)
         self.broken = False
 
@@ -36,8 +38,8 @@ class Fleet:
             raise Unavailable("the reply store", "told to be away")
         self.sent.append((reply_to, packed))
 
-    def keep(self, payload: bytes, reason: Unanswerable) -> None:
-        self.kept.append((payload, reason))
+    def keep(self, letter: DeadLetter) -> None:
+        self.kept.append(letter)
 
     def close(self) -> None: ...
 
@@ -157,7 +159,7 @@ def test_a_bug_in_one_answer_fails_that_job_only_and_logs_no_words(
 
     jobs = [Job(id=n, text="a private matter") for n in "123"]
     kind = Kind(PROCESS, process_request, answer, persona_of=lambda _: "Lua")
-    answer_batch(batch(*jobs), fleet.runtime, kind)
+    answer_batch(batch(*jobs), FIRST, fleet.runtime, kind)
 
     assert [o.status for o in fleet.outcomes()] == [Status.OK, Status.FAILED, Status.OK]
     assert "PersonaError" in caplog.text
@@ -169,9 +171,10 @@ def test_an_unknown_version_is_kept_unharmed_and_its_producer_told(fleet: Fleet,
     payload = batch({"id": "1", "text": "hi"}, {"id": "2", "text": "ho"}, v=version)
     persona.process(payload, fleet.runtime)
 
-    ((kept, reason),) = fleet.kept
-    assert kept == payload
-    assert reason.code == "UNKNOWN_SCHEMA_VERSION"
+    (letter,) = fleet.kept
+    assert letter.payload == payload
+    assert (letter.reason, letter.code) == (Reason.UNKNOWN_VERSION, "UNKNOWN_SCHEMA_VERSION")
+    assert letter.job_ids == ["1", "2"]
     assert [(o.id, o.status) for o in fleet.outcomes()] == [("1", Status.DEAD), ("2", Status.DEAD)]
 
 
@@ -179,7 +182,7 @@ def test_an_unknown_version_of_another_shape_is_kept_too(fleet: Fleet) -> None:
     payload = pack({"v": 3, "id": "b", "reply_to": "me", "jobs": [{"id": "1"}], "sent_ms": "tomorrow"})
     persona.process(payload, fleet.runtime)
 
-    assert fleet.kept[0][1].code == "UNKNOWN_SCHEMA_VERSION"
+    assert fleet.kept[0].code == "UNKNOWN_SCHEMA_VERSION"
     assert fleet.outcomes()[0].status is Status.DEAD
 
 
@@ -196,7 +199,7 @@ def test_a_batch_of_a_known_version_that_is_malformed_says_so(fleet: Fleet) -> N
 def test_what_is_no_batch_is_kept(fleet: Fleet, payload: bytes) -> None:
     persona.process(payload, fleet.runtime)
 
-    assert [(kept, reason.code) for kept, reason in fleet.kept] == [(payload, "MALFORMED_BATCH")]
+    assert [(letter.payload, letter.code) for letter in fleet.kept] == [(payload, "MALFORMED_BATCH")]
     assert not fleet.sent
 
 
