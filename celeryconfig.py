@@ -81,13 +81,12 @@ enable_utc = True
 
 
 # -- periodic tasks ---------------------------------------------------------------------------------
-# Any number of beats may run; one leads (workers.beat).  The tasks' own docstrings say why so often.
-beat_max_loop_interval = 1.0  # seconds between two looks; the lead is renewed by each, and lasts for six
-beat_schedule = (
-    table(  # what runs by itself: its name, its task, every so many seconds, what if it was missed
-        Periodic(names.CACHE_WARM, names.CACHE_WARM, 60, missed="once"),
-        Periodic(names.CACHE_PREFETCH, names.CACHE_PREFETCH, 30, missed="skip"),
-    )
+# What runs by itself: name, task, period in seconds, what becomes of missed ticks (docs/periodic.md).  Any
+# number of beats may run: one leads (workers.beat).  The tasks' own docstrings say why so often.
+beat_max_loop_interval = 1.0  # seconds between two looks; each renews the lead, which lasts for six
+beat_schedule = table(
+    Periodic(names.CACHE_WARM, names.CACHE_WARM, 60, missed="once"),
+    Periodic(names.CACHE_PREFETCH, names.CACHE_PREFETCH, 30, missed="skip"),
 )
 
 # -- brokers ----------------------------------------------------------------------------------------
