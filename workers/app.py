@@ -1,6 +1,7 @@
 """The composition root of a worker: Celery app, tasks, and the runtime they share."""
 
 import time
+from typing import Any
 
 from celery import Celery
 
@@ -46,4 +47,11 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
     bind_periodic(app, slot, names.CACHE_WARM, cache.warm)
     bind_periodic(app, slot, names.CACHE_PREFETCH, cache.prefetch)
     signals.connect(settings, slot)
+
+    def beat_scheduler(**given: Any) -> Any:
+        from workers.beat.scheduler import LeasedScheduler  # noqa: PLC0415 - a worker has no use for it
+
+        return LeasedScheduler(url=settings.effective_reply_url, ready_file=settings.ready_file, **given)
+
+    app.conf.update(beat_scheduler=beat_scheduler)
     return app
