@@ -4,6 +4,8 @@ A message may wait on a queue while both ends are redeployed, so a name here is 
 something else.
 """
 
+import hashlib
+
 INTERACTIVE = "interactive"  # a person is waiting
 BULK = "bulk"  # batch pipelines
 MAINTENANCE = "maintenance"  # periodic work
@@ -54,3 +56,8 @@ def outcome_key(job_id: str) -> str:
 def work_key(batch_id: str) -> str:
     """Return the journal of a batch that was lost with a worker: which job is being answered."""
     return f"{KEY_PREFIX}work:{batch_id}"
+
+
+def rate_key(scope: str) -> str:
+    """Return the bucket of a rate limit; *scope* may be a secret, such as an API key, and is not shown."""
+    return f"{KEY_PREFIX}rate:{hashlib.blake2b(scope.encode(), digest_size=16).hexdigest()}"
