@@ -5,6 +5,7 @@ the broker, and ends in the database.  Its id makes keeping it twice the same as
 """
 
 import enum
+import hashlib
 
 import msgspec
 
@@ -19,6 +20,7 @@ class Reason(enum.StrEnum):
     UNKNOWN_VERSION = "unknown_version"  # of the payload's schema
     CRASHED = "crashed"  # the job took its worker with it, again and again
     HUNG = "hung"  # the job ran into the hard time limit, again and again
+    INTERNAL = "internal"  # handling it failed, again, with an error that nobody expected
     UNDELIVERABLE = "undeliverable"  # its answer found no taker
     DELIVERY_LIMIT = "delivery_limit"  # the broker gave up delivering it
 
@@ -54,3 +56,8 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     size_bytes: int
     payload: bytes
     story: list[Sighting] = []
+
+
+def letter_id(content: bytes) -> str:
+    """Return the id of the letter about *content*: a payload, a raw message, or a job's id."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()

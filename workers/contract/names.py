@@ -31,6 +31,9 @@ BROKER_PREFIX = f"{KEY_PREFIX}{{broker}}:"  # of the broker's keys; the braces p
 REPLY_TTL_S = 120  # replies that nobody has fetched for so long are dropped with their list
 SETTLED_TTL_S = 900  # how long a batch that was answered is known, so that a second delivery changes nothing
 OUTCOME_TTL_S = 3_600  # how long the outcome of a durable job can be asked for
+WORK_TTL_S = 3_600  # how long it is known which job of a batch was at work when its worker was lost
+
+DUPLICATES_KEY = f"{KEY_PREFIX}count:duplicates"  # how many deliveries of settled batches came; permanent
 
 BEAT_PREFIX = f"{KEY_PREFIX}{{beat}}:"  # of what beats know together, in one cluster slot
 BEAT_LEAD = f"{BEAT_PREFIX}lead"  # who leads, as "epoch owner"; expires unless it is renewed

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from persona_system.models import Context
+from workers.contract.dead_letters import Sighting
 
 SCHEMA_VERSION = 1
 
@@ -45,7 +46,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     """One message on a queue.  *sent_ms* is in milliseconds since the Unix epoch.
 
     *bulk*: a pipeline's work, which the cache treats apart.  *looked_up*: its producer has just asked the
-    shared cache for these jobs, in vain.
+    shared cache for these jobs, in vain.  *lost*: how many workers were lost with these jobs before, in
+    batches that this one is a part of; *story*: when and which, oldest first.
     """
 
     v: int = SCHEMA_VERSION
@@ -55,6 +57,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     jobs: list[msgspec.Raw]
     bulk: bool | msgspec.UnsetType = msgspec.UNSET
     looked_up: bool | msgspec.UnsetType = msgspec.UNSET
+    lost: int | msgspec.UnsetType = msgspec.UNSET
+    story: list[Sighting] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Status(enum.StrEnum):
@@ -65,6 +69,10 @@ class Status(enum.StrEnum):
     FAILED = "failed"  # a typed failure of ours, retries spent
     EXPIRED = "expired"  # its deadline passed before work began
     DEAD = "dead"  # no worker can answer it; kept with the dead letters
+
+
+FINAL = frozenset({Status.OK, Status.REJECTED})
+"""Outcomes that stay: a durable job that ended otherwise may be sent again, and then ends as it does then."""
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -79,7 +87,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """The one end of one job: *result* (packed, of the task's result type) or *problem*.
 
-    *cached*: the result was not computed for this job.
+    *cached*: the result was not computed for this job.  *tries*: how often it was tried in all, when that
+    was more than once.
     """
 
     id: str
@@ -87,6 +96,7 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     result: msgspec.Raw = msgspec.Raw()
     problem: Problem | None = None
     cached: bool = False
+    tries: int = 0
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
