@@ -251,6 +251,8 @@ _DECODERS: Mapping[int, Callable[[Any], Any]] = {
     0: msgspec.msgpack.Decoder(tuple[tuple[()], _NoKeywords, _Embedded]).decode,
     1: msgspec.msgpack.Decoder(tuple[tuple[memoryview], _NoKeywords, _Embedded]).decode,
 }
+_EMBEDDED = frozenset(_Embedded.__struct_fields__)
+_NO_CALL = ("BAD_BODY", "body", "is not the list of args, kwargs and embed")
 _PARTS = {
     "$[0]": ("BAD_ARGUMENTS", "args", "are not those of this task"),
     "$[1]": ("BAD_KEYWORDS", "kwargs", "are used, and no task of ours has any"),
@@ -263,7 +265,7 @@ def _check_msgpack(body: bytes | bytearray | memoryview | str, arguments: int) -
         _DECODERS[arguments](body)
     except msgspec.ValidationError as error:
         path = str(error).rpartition(" - at `")[2][:4]  # the rest of the message may quote a key
-        _refuse(*_PARTS.get(path, ("BAD_BODY", "body", "is not the list of args, kwargs and embed")))
+        _refuse(*_PARTS.get(path, _NO_CALL))
     except (msgspec.MsgspecError, TypeError):
         _refuse("UNDECODABLE", "body", "is not MessagePack")
     except RecursionError:
@@ -284,16 +286,18 @@ def _check_json(body: bytes | bytearray | memoryview | str, arguments: int) -> N
         _refuse("TOO_DEEP", "body", "is nested too deeply")
     except ValueError:  # of its syntax, its encoding, or a number of thousands of digits
         _refuse("UNDECODABLE", "body", "is not JSON in UTF-8")
-    match parsed:
-        case [list(args), dict(kwargs), dict(embed)]:
-            pass
-        case _:
-            _refuse("BAD_BODY", "body", "is not the list of args, kwargs and embed")
-    if len(args) != arguments or not all(_json_bytes(argument) for argument in args):
+    if not isinstance(parsed, list) or len(parsed) != 3:
+        _refuse(*_NO_CALL)
+    args, kwargs, embed = parsed
+    if not isinstance(args, list) or len(args) != arguments or not all(_json_bytes(a) for a in args):
         _refuse(*_PARTS["$[0]"])
-    if kwargs:
+    if kwargs != {}:
         _refuse(*_PARTS["$[1]"])
-    if not embed.keys() <= set(_Embedded.__struct_fields__) or any(v is not None for v in embed.values()):
+    if (
+        not isinstance(embed, dict)
+        or not embed.keys() <= _EMBEDDED
+        or any(v is not None for v in embed.values())
+    ):
         _refuse(*_PARTS["$[2]"])
 
 
