@@ -50,7 +50,7 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         super().__init__(*args, **given)
 
     def setup_schedule(self) -> None:
-        """Take the entries of ``beat_schedule``, and not Celery's own, which cleans results up: we have none."""
+        """Take the entries of ``beat_schedule``; Celery's own cleans up results, of which we have none."""
         self._entries = read_table(self.app.conf.beat_schedule)
         self.merge_inplace(self.app.conf.beat_schedule)
 
@@ -84,14 +84,22 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         slots = {entry: due(entry, self._last(entry, view), view.now_ms) for entry in self._entries}
         if not any(slots.values()):
             return
-        with self._bearing(_BROKER, OperationalError, OSError), self.app.connection_for_write() as broker:
-            broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0)  # before any claim
+        with self.app.connection_for_write() as broker:  # a new one: what idles between ticks goes stale
+            if not self._reached(broker):  # asked before any claim
+                return
             producer = self.Producer(broker, auto_declare=False)
             for entry, missing in slots.items():
                 for slot in missing:
                     if self._lease.trusted and self._lease.claim(entry, slot):
                         self._sent[entry.name] = slot
                         self._send(entry, slot, view, producer)
+
+    def _reached(self, broker: Any) -> bool:
+        trouble = (*broker.connection_errors, *broker.channel_errors, OperationalError, OSError)
+        with self._bearing(_BROKER, *trouble):
+            broker.ensure_connection(max_retries=1, interval_start=0, interval_step=0)
+            return True
+        return False
 
     def _send(self, entry: Periodic, slot: int, view: View, producer: Any) -> None:
         """Publish the message of a claimed *slot*, which is void on time however late it leaves."""

@@ -1,0 +1,129 @@
+"""Real beat processes over a server of the test's own, and what they have sent."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from signal import Signals
+from typing import Self
+
+from infra.local.settings import child_environment
+from infra.local.urls import socket_urls
+from tests.support.valkey import Server
+from tests.support.wait import wait_until
+from workers.app import create_app
+from workers.contract import names
+from workers.contract.periodic import EPOCH_HEADER, SLOT_HEADER, Periodic
+from workers.settings import WorkerSettings
+
+ONCE, SKIP, ALL = "tick.once", "tick.skip", "tick.all"
+ENTRIES = (
+    Periodic(ONCE, ONCE, 1, missed="once"),
+    Periodic(SKIP, SKIP, 1, missed="skip"),
+    Periodic(ALL, ALL, 1, missed="all", at_most=600),
+)
+START_S = 60.0  # a busy machine takes long to import Celery
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One message of beat's."""
+
+    entry: str
+    slot: int
+    epoch: int
+
+
+class BeatProcess:
+    """One beat; *directory* holds its ready file and its log."""
+
+    def __init__(self, name: str, store: Server, directory: Path) -> None:
+        self._ready_file, self._log = directory / f"{name}.ready", directory / f"{name}.log"
+        urls = socket_urls(Path(store.url.removeprefix("unix://")))
+        env = {**child_environment(), **urls.environment(), "ION_READY_FILE": str(self._ready_file)}
+        command = [sys.executable, "-m", "celery", "--quiet", "-A", "tests.support.beat_entry", "beat"]
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, env=env, stderr=log, stdout=log, cwd=directory)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def ready(self) -> bool:
+        return self._ready_file.exists()
+
+    def log(self) -> str:
+        """Return what it has logged so far."""
+        return self._log.read_text(encoding="utf-8")
+
+    def tell(self, number: Signals) -> None:
+        self._process.send_signal(number)
+
+    def end(self, how: Signals = Signals.SIGTERM) -> int:
+        """End it with *how*; return its exit code."""
+        if self._process.poll() is None:
+            self._process.send_signal(Signals.SIGCONT)
+            self._process.send_signal(how)
+        return self._process.wait(20)
+
+
+class Beats:
+    """The beats over one server, and their messages."""
+
+    def __init__(self, store: Server, directory: Path) -> None:
+        self.store, self._directory = store, directory
+        self.processes: list[BeatProcess] = []
+        self.ticks: list[Tick] = []
+        urls = socket_urls(Path(store.url.removeprefix("unix://")))
+        self._app = create_app(
+            WorkerSettings.model_validate({"broker_url": urls.broker_url, "reply_url": urls.reply_url})
+        )
+
+    def start(self, count: int) -> Self:
+        """Start so many more beats; return when all of them know who leads."""
+        started = [
+            BeatProcess(f"beat{len(self.processes) + index}", self.store, self._directory)
+            for index in range(count)
+        ]
+        self.processes += started
+        wait_until(lambda: all(beat.ready for beat in started), START_S, "every beat is ready")
+        return self
+
+    def leader(self) -> BeatProcess | None:
+        """Return the beat that leads."""
+        lead = self.store.client.get(names.BEAT_LEAD)
+        if not isinstance(lead, bytes):
+            return None
+        pid = int(lead.split(b":")[-2])
+        return next((beat for beat in self.processes if beat.pid == pid), None)
+
+    def read(self) -> list[Tick]:
+        """Take what was sent from the queue; return all ticks so far, in the order of their sending."""
+        with self._app.connection_for_read() as connection, connection.channel() as channel:
+            queue = self._app.amqp.queues[names.MAINTENANCE].bind(channel)
+            while (message := queue.get(no_ack=True)) is not None:
+                headers = message.headers
+                self.ticks.append(Tick(headers["task"], headers[SLOT_HEADER], headers[EPOCH_HEADER]))
+        return self.ticks
+
+    def slots(self, entry: str, epoch: int | None = None) -> list[int]:
+        """Return the slots of *entry*'s ticks so far, of one *epoch* or of all."""
+        return [tick.slot for tick in self.read() if tick.entry == entry and epoch in {None, tick.epoch}]
+
+    def close(self) -> None:
+        for beat in self.processes:
+            beat.end(Signals.SIGKILL)
+        self._app.close()
+
+
+@contextmanager
+def beats_over(store: Server, directory: Path) -> Iterator[Beats]:
+    """Give beats over *store* that end with the block."""
+    beats = Beats(store, directory)
+    try:
+        yield beats
+    finally:
+        beats.close()
