@@ -29,9 +29,14 @@ task_compression = None  # a batch is compressed by the contract (workers.contra
 task_default_exchange = "ion"
 task_default_exchange_type = "direct"
 task_default_queue = names.MAINTENANCE  # whatever names no queue is our own periodic work
-task_queues = tuple(
-    Queue(name, Exchange("ion", type="direct"), routing_key=name, durable=True) for name in names.QUEUES
-)
+
+
+def _queue(name: str, arguments: dict[str, object] | None = None) -> Queue:
+    exchange = Exchange("ion", type="direct")
+    return Queue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments)
+
+
+task_queues = tuple(_queue(name) for name in names.QUEUES)
 task_create_missing_queues = False  # a typo must fail, not make a queue that nobody reads
 task_inherit_parent_priority = False
 
@@ -107,7 +112,24 @@ _REDIS = {
         "max_connections": 20,
     }
 }
+DELIVERY_LIMIT = 20  # how often RabbitMQ takes a message back before it moves it to the dead queue
+_AMQP_CLASS = {
+    "x-queue-type": "quorum",  # on disks of a majority of nodes; counts deliveries (x-delivery-count)
+    "x-delivery-limit": DELIVERY_LIMIT,  # workers isolate what kills them after two; this is the last resort
+    "x-dead-letter-exchange": "",  # then it goes, by name, to the dead queue; the guard makes a letter of it
+    "x-dead-letter-routing-key": names.DEAD,
+    "x-dead-letter-strategy": "at-least-once",  # it leaves its queue when the dead queue has it
+    "x-overflow": "reject-publish",  # what at-least-once asks for; no length limit is set here
+}
+_AMQP_DEAD = {
+    "x-queue-type": "quorum",
+    "x-delivery-limit": 10_000,  # in effect none: RabbitMQ 4 would drop a letter after 20 otherwise
+}
 _AMQP = {
+    "task_queues": tuple(
+        _queue(name, _AMQP_DEAD if name == names.DEAD else _AMQP_CLASS) for name in names.QUEUES
+    ),
+    "worker_detect_quorum_queues": True,  # they know no prefetch per connection, only one per queue
     "broker_transport_options": {
         "confirm_publish": True,  # publishing returns when the broker has the message
         "read_timeout": 10,

@@ -10,9 +10,11 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
+from amqp.exceptions import PreconditionFailed
 from celery import Celery
+from celery.exceptions import WorkerShutdown
 from celery.worker.consumer import Consumer
 from kombu import compression
 
@@ -31,6 +33,16 @@ _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 15.0
 
 class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
     """A consumer that hands Celery nothing but messages that passed the check."""
+
+    class Blueprint(Consumer.Blueprint):  # type: ignore[misc]
+        """The steps of Celery's consumer, without one that makes 28 queues on RabbitMQ for long delays.
+
+        Ours are seconds, and the worker that holds the message waits for them.
+        """
+
+        default_steps: ClassVar[list[str]] = [
+            step for step in Consumer.Blueprint.default_steps if "delayed_delivery" not in step
+        ]
 
     def __init__(self, *args: Any, dead_letters: DeadLetters, **options: Any) -> None:
         self._dead_letters = dead_letters
@@ -90,6 +102,13 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             "INVALID_TASK", "message", f"message: Celery refused it ({type(exc).__name__})", _FIX
         )
         self._quarantine(message, why)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Reconnect, unless a queue is not what the settings say: that would fail for ever."""
+        if isinstance(exc, PreconditionFailed) and exc.method_name == "Queue.declare":
+            logger.critical('RabbitMQ: %s; see docs/rabbitmq.md, "Queues of another kind"', exc.reply_text)
+            raise WorkerShutdown(1) from exc
+        super().on_connection_error_after_connected(exc)
 
     def _quarantine(self, message: Any, why: Unanswerable) -> None:
         if message.acknowledged:
