@@ -3,6 +3,8 @@
 StoreError
 + StoreUnavailable   it did not take or give anything this time: locked, full, read-only or away
 + UnusableUrl        ION_DATABASE_URL names nothing that we can open: a matter of settings
++ NoSuchLetter       no dead letter has this id
++ SeveralLetters     several ids begin like this
 """
 
 
@@ -33,3 +35,25 @@ class UnusableUrl(StoreError):
 
     def __str__(self) -> str:
         return f"{self.field} {self.problem}; {self.fix}"
+
+
+class NoSuchLetter(StoreError):
+    """No dead letter has this id, nor one that begins so."""
+
+    def __init__(self, letter_id: str) -> None:
+        super().__init__(letter_id)
+        self.letter_id = letter_id
+
+    def __str__(self) -> str:
+        return f"no dead letter has the id {self.letter_id}; `ion dead list` shows them"
+
+
+class SeveralLetters(StoreError):
+    """The ids of several dead letters begin like this."""
+
+    def __init__(self, letter_id: str) -> None:
+        super().__init__(letter_id)
+        self.letter_id = letter_id
+
+    def __str__(self) -> str:
+        return f"the ids of several dead letters begin with {self.letter_id}; give more of it"

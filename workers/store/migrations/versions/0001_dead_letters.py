@@ -1,4 +1,4 @@
-"""Add the dead letters."""
+"""Add the dead letters, and the ids that their retries travel under."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Add the table and the indexes of its filters."""
+    """Add the tables and the indexes of the filters."""
     op.create_table(
         "dead_letters",
         sa.Column("id", sa.Text, nullable=False),
@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("task", sa.Text, nullable=False),
         sa.Column("persona", sa.Text, nullable=False),
         sa.Column("deliveries", sa.Integer, nullable=False),
-        sa.Column("sightings", sa.Integer, nullable=False),
+        sa.Column("deaths", sa.Integer, nullable=False),
         sa.Column("retries", sa.Integer, nullable=False),
         sa.Column("first_ms", sa.BigInteger, nullable=False),
         sa.Column("last_ms", sa.BigInteger, nullable=False),
@@ -33,5 +33,18 @@ def upgrade() -> None:
         sa.Column("payload", sa.LargeBinary, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_dead_letters"),
     )
-    for column in ("last_ms", "reason", "queue", "task", "persona"):
+    for column in ("state", "reason", "queue", "task", "persona", "last_ms", "changed_ms"):
         op.create_index(f"ix_dead_letters_{column}", "dead_letters", [column])
+    op.create_table(
+        "dead_letter_retries",
+        sa.Column("becomes", sa.Text, nullable=False),
+        sa.Column("letter", sa.Text, nullable=False),
+        sa.PrimaryKeyConstraint("becomes", name="pk_dead_letter_retries"),
+        sa.ForeignKeyConstraint(
+            ["letter"],
+            ["dead_letters.id"],
+            ondelete="CASCADE",
+            name="fk_dead_letter_retries_letter_dead_letters",
+        ),
+    )
+    op.create_index("ix_dead_letter_retries_letter", "dead_letter_retries", ["letter"])
