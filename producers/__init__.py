@@ -6,10 +6,13 @@ Importing this costs little: Celery, Redis and the settings are loaded when a cl
 from producers.aio import AsyncJobHandle, AsyncPersonaClient
 from producers.client import JobHandle, PersonaClient
 from producers.errors import (
+    AccessDenied,
     ClientClosed,
     DeadlineExceeded,
+    IdempotencyConflict,
     JobDead,
     JobFailed,
+    NotWritable,
     Overloaded,
     ProducerError,
     Unavailable,
@@ -17,14 +20,17 @@ from producers.errors import (
 from producers.requests import JobOutcome, PersonaRequest
 
 __all__ = [
+    "AccessDenied",
     "AsyncJobHandle",
     "AsyncPersonaClient",
     "ClientClosed",
     "DeadlineExceeded",
+    "IdempotencyConflict",
     "JobDead",
     "JobFailed",
     "JobHandle",
     "JobOutcome",
+    "NotWritable",
     "Overloaded",
     "PersonaClient",
     "PersonaRequest",

@@ -93,15 +93,16 @@ class AsyncPersonaClient:
         return [o for ids, future in batches for o in self._core.read_all(PROCESS, ids, await future)]
 
     async def process_batch(
-        self, requests: Sequence[PersonaRequest], *, queue: str = names.BULK
+        self, requests: Sequence[PersonaRequest], *, queue: str = names.BULK, note: str = ""
     ) -> list[JobOutcome[Response]]:
         """Send *requests* together and return how each ended, in their order.
 
-        They travel as one message, unless they are over 5,000 or 8 MiB.
+        They travel as one message, unless they are over 5,000 or 8 MiB.  *note* is what operators see of
+        it in Flower beside its size: no words of people.
 
         A bad request ends as rejected without being sent.  Raises Overloaded or Unavailable.
         """
-        ids, future = self._core.submit_batch(PROCESS, queue, requests)
+        ids, future = self._core.submit_batch(PROCESS, queue, requests, note)
         return self._core.read_all(PROCESS, ids, await future)
 
     async def recommend(
@@ -116,6 +117,17 @@ class AsyncPersonaClient:
         request = PersonaRequest(scenario, resonance_key, deadline=deadline, use_cache=use_cache)
         job_id, future = self._core.submit(RECOMMEND, RECOMMEND.queue, request)
         return self._core.read(RECOMMEND, job_id, await future).unwrap()
+
+    async def outcome(self, job_id: str) -> JobOutcome[Response] | None:
+        """Return how a durable job ended, whichever process sent it; None: not yet, or nobody knows it.
+
+        It can be asked for an hour.  Raises Unavailable.
+        """
+        return await asyncio.to_thread(self._core.outcome, PROCESS, job_id)
+
+    async def knows(self, job_id: str) -> bool:
+        """Tell whether a durable job of this id was sent in the last hour.  Raises Unavailable."""
+        return await asyncio.to_thread(self._core.knows, job_id)
 
     async def close(self, patience: timedelta = timedelta(seconds=5)) -> None:
         """Send what is gathered and wait up to *patience* for it; what is left ends as ClientClosed."""

@@ -8,15 +8,17 @@ from celery import Celery
 from kombu import Connection, Producer
 
 import celeryconfig
-from producers.errors import Unavailable
+from producers.admission import QueueState
+from producers.errors import Overloaded, ProducerError
+from producers.faults import fault_of, known_fault
 
 
 class BrokerPublisher:
     """Publishes Celery messages over a connection of its own.
 
     After a failure the connection is dropped, and the next publish makes a new one; so recovery needs
-    nobody's help.  Every failure is Unavailable, within one connect timeout (for each address of the
-    broker) or one publish timeout.
+    nobody's help.  Every failure is a kind of Unavailable, or Overloaded when the broker is full, within one
+    connect timeout (for each address of the broker) or one publish timeout.
     """
 
     def __init__(self, url: str, connect_timeout_s: float, publish_timeout_s: float) -> None:
@@ -39,17 +41,20 @@ class BrokerPublisher:
         self._producer: Producer | None = None
         self._declared: set[str] = set()
 
-    def publish(self, task: str, queue: str, batch_id: str, payload: bytes, jobs: int) -> None:
-        """Put *payload* on *queue* for *task*; raise Unavailable if the broker did not take it.
+    def publish(
+        self, task: str, queue: str, batch_id: str, payload: bytes, jobs: int, note: str = ""
+    ) -> None:
+        """Put *payload* on *queue* for *task*; raise Unavailable or Overloaded if the broker did not take it.
 
-        What operators see of it is its id, its queue and the number of *jobs*.
+        What operators see of it is its id, its queue, the number of *jobs*, and *note*.
         """
+        shown = f"{jobs} {'job' if jobs == 1 else 'jobs'}, {queue}"
         message = self._app.amqp.as_task_v2(
             batch_id,
             task,
             args=(payload,),
             kwargs={},
-            argsrepr=f"{jobs} {'job' if jobs == 1 else 'jobs'}, {queue}",
+            argsrepr=f"{shown}, {note}" if note else shown,
             kwargsrepr="{}",
             origin=self._origin,
             ignore_result=True,
@@ -75,7 +80,7 @@ class BrokerPublisher:
         self._put(queue, message)
 
     def _put(self, queue: str, message: Any) -> None:
-        with self._failing_as_unavailable():
+        with self._failing_as_ours():
             self._connected(queue).publish(
                 message.body,
                 exchange="",
@@ -89,9 +94,23 @@ class BrokerPublisher:
 
     def queue_length(self, queue: str) -> int:
         """Return how many messages wait on *queue*; raise Unavailable if the broker does not say."""
-        with self._failing_as_unavailable():
+        with self._failing_as_ours():
             producer = self._connected(queue)
             return int(self._app.amqp.queues[queue](producer.channel).queue_declare().message_count)
+
+    def queue_state(self, queue: str) -> QueueState:
+        """Return how full *queue* and its broker are; raise Unavailable if the broker does not say.
+
+        The age of the oldest message and the memory are told by our own transport only.
+        """
+        with self._failing_as_ours():
+            channel = self._connected(queue).channel
+            if not hasattr(channel, "queue_state"):
+                return QueueState(self.queue_length(queue))
+            length, oldest_age_s = channel.queue_state(queue)
+            memory = channel.memory()
+            used = None if memory is None or not memory[1] else memory[0] / memory[1]
+            return QueueState(length, oldest_age_s, used)
 
     def close(self) -> None:
         """Take leave of the broker; another publish would make a new connection."""
@@ -118,17 +137,25 @@ class BrokerPublisher:
         return self._producer
 
     @contextlib.contextmanager
-    def _failing_as_unavailable(self) -> Any:
+    def _failing_as_ours(self) -> Any:
         try:
             yield
         except Exception as error:
-            broken = self._let_go()
-            if broken is not None:
-                with contextlib.suppress(Exception):
-                    broken.collapse()  # without a farewell, which the broker would not hear
-            if isinstance(error, self._transport_errors()):
-                raise Unavailable("the broker", str(error) or type(error).__name__) from None
-            raise
+            told: ProducerError | None = known_fault(error, "the broker")
+            if told is None and isinstance(error, self._transport_errors()):
+                told = fault_of(error, "the broker")
+            if not isinstance(told, Overloaded):  # a broker that is full is well otherwise
+                self._drop()
+            if told is None:
+                raise
+            raise told from None
+
+    def _drop(self) -> None:
+        """Close the connection without a farewell, which the broker would not hear."""
+        broken = self._let_go()
+        if broken is not None:
+            with contextlib.suppress(Exception):  # there is nobody to tell
+                broken.collapse()
 
     def _transport_errors(self) -> tuple[type[BaseException], ...]:
         from kombu.exceptions import OperationalError  # noqa: PLC0415

@@ -85,15 +85,16 @@ class PersonaClient:
         return [o for ids, future in batches for o in self._core.read_all(PROCESS, ids, future.result())]
 
     def submit_batch(
-        self, requests: Sequence[PersonaRequest], *, queue: str = names.BULK
+        self, requests: Sequence[PersonaRequest], *, queue: str = names.BULK, note: str = ""
     ) -> "Future[list[JobOutcome[Response]]]":
         """Send *requests* together; the future holds how each ended, in their order.
 
-        They travel as one message, unless they are over 5,000 or 8 MiB.
+        They travel as one message, unless they are over 5,000 or 8 MiB.  *note* is what operators see of
+        it in Flower beside its size: no words of people.
 
         A bad request ends as rejected without being sent.  Raises Overloaded or Unavailable.
         """
-        ids, waiter = self._core.submit_batch(PROCESS, queue, requests)
+        ids, waiter = self._core.submit_batch(PROCESS, queue, requests, note)
         ended: Future[list[JobOutcome[Response]]] = _new_future()
 
         def read(done: "Future[Any]") -> None:
@@ -117,6 +118,17 @@ class PersonaClient:
         request = PersonaRequest(scenario, resonance_key, deadline=deadline, use_cache=use_cache)
         job_id, future = self._core.submit(RECOMMEND, RECOMMEND.queue, request)
         return JobHandle(self._core, RECOMMEND, job_id, future).result()
+
+    def outcome(self, job_id: str) -> JobOutcome[Response] | None:
+        """Return how a durable job ended, whichever process sent it; None: not yet, or nobody knows it.
+
+        It can be asked for an hour.  Raises Unavailable.
+        """
+        return self._core.outcome(PROCESS, job_id)
+
+    def knows(self, job_id: str) -> bool:
+        """Tell whether a durable job of this id was sent in the last hour.  Raises Unavailable."""
+        return self._core.knows(job_id)
 
     def close(self, patience: timedelta = timedelta(seconds=5)) -> None:
         """Send what is gathered and wait up to *patience* for it; what is left ends as ClientClosed."""

@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import msgspec
 
 from persona_system.errors import InvalidInput
-from producers.batching import Lane
+from producers.batching import Lane, PackedJob
 from producers.dispatch import Dispatcher
 from producers.errors import ClientClosed, ProducerError
 from producers.pending import Asked, Gathered, Woken, cached_outcome
-from producers.ports import Publisher, Replies
+from producers.ports import Fleet, NoLimit, Outcomes, Rations
 from producers.requests import (
     JobOutcome,
     PersonaRequest,
     Settled,
     check_job_id,
     check_request,
+    digest_of,
     pack_job,
     read_outcome,
 )
@@ -84,18 +85,20 @@ class ClientCore(Generic[WaiterT]):
         """
         dispatcher = self._here()
         lane = (ref, queue)
-        job_id, packed, deadline_s, asked, answer = self._prepare(dispatcher, lane, request)
+        job, deadline_s, asked, answer = self._prepare(dispatcher, lane, request)
         waiter = self._new_waiter()
         if answer is not None:
             waiter.set_result(answer)
         else:
-            dispatcher.submit(lane, job_id, packed, waiter, deadline_s, asked)
-        return job_id, waiter
+            dispatcher.submit(lane, job, waiter, deadline_s, asked)
+        return job[0], waiter
 
     def submit_batch(
-        self, ref: TaskRef[Any], queue: str, requests: Sequence[PersonaRequest]
+        self, ref: TaskRef[Any], queue: str, requests: Sequence[PersonaRequest], note: str = ""
     ) -> tuple[list[str], WaiterT]:
         """Check *requests* and send the good ones together; return job ids and one waiter.
+
+        *note* is what operators see of the batch beside its size; no words of people.
 
         The waiter is woken with one settled job per request, in their order; a bad request is settled
         as its InvalidInput, without being sent.  The latest deadline among them counts for all.  Raises
@@ -107,22 +110,22 @@ class ClientCore(Generic[WaiterT]):
         ids, jobs, places, asked, latest = [], [], [], [], 0.0
         for place, request in enumerate(requests):
             try:
-                job_id, packed, deadline_s, about, answer = self._prepare(dispatcher, lane, request)
+                job, deadline_s, about, answer = self._prepare(dispatcher, lane, request)
             except InvalidInput as error:
                 ids.append(request.job_id or "")
                 gathered.outcomes[place] = _detached(error)
                 continue
-            ids.append(job_id)
+            ids.append(job[0])
             if answer is not None:
                 gathered.outcomes[place] = answer
                 continue
-            jobs.append((job_id, packed))
+            jobs.append(job)
             places.append(place)
             asked.append(about)
             latest = max(latest, deadline_s)
         gathered.missing = len(jobs)
         if jobs:
-            dispatcher.submit_batch(lane, jobs, places, gathered, latest, asked)
+            dispatcher.submit_batch(lane, jobs, places, gathered, latest, asked, note)
         else:
             gathered.waiter.set_result(gathered.outcomes)
         return ids, gathered.waiter
@@ -155,19 +158,36 @@ class ClientCore(Generic[WaiterT]):
             deadline_s = request.deadline.total_seconds()
             if deadline_s <= 0:
                 raise InvalidInput("deadline", "is not in the future", "give a positive time")
-        job_id = dispatcher.new_job_id() if request.job_id is None else check_job_id(request.job_id)
+        durable = request.durable
+        if request.job_id is None:
+            job_id = dispatcher.new_job_id()
+        else:
+            job_id, durable = check_job_id(request.job_id), True
         key = check_request(request, settings.max_text_chars)
         use_cache, asked, answers = request.use_cache, None, self._answers
-        if answers is not None and use_cache:
+        if answers is not None and use_cache and not durable:  # a worker has to write a durable job's outcome
             use_cache = answers.admits(lane, request.user_input)
             if use_cache:
                 asked = answers.asked(lane, request, key)
                 value = answers.here(lane, asked)
                 if value is not None:
-                    return job_id, b"", deadline_s, asked, cached_outcome(job_id, value, asked)
+                    return (job_id, b"", None), deadline_s, asked, cached_outcome(job_id, value, asked)
         deadline_ms = int((time.time() + deadline_s) * 1000)
-        packed = pack_job(request, key, job_id, deadline_ms, use_cache=use_cache)
-        return job_id, packed, deadline_s, asked, None
+        packed = pack_job(request, key, job_id, deadline_ms, use_cache=use_cache, durable=durable)
+        digest = digest_of(lane[0].name, request, key) if durable else None
+        return (job_id, packed, digest), deadline_s, asked, None
+
+    def outcome(self, ref: TaskRef[ResultT], job_id: str) -> JobOutcome[ResultT] | None:
+        """Return how a durable job ended; None: it has not, or nobody knows it.  Raises Unavailable.
+
+        Asks the reply store, in the caller's thread.
+        """
+        found = self._here().outcomes.find(check_job_id(job_id))
+        return None if found is None else self.read(ref, job_id, found)
+
+    def knows(self, job_id: str) -> bool:
+        """Tell whether a durable job of this id was sent in the last hour.  Raises Unavailable."""
+        return self._here().outcomes.knows(check_job_id(job_id))
 
     def read(self, ref: TaskRef[ResultT], job_id: str, settled: Settled) -> JobOutcome[ResultT]:
         """Return how the job ended, with its result unpacked."""
@@ -209,7 +229,7 @@ class ClientCore(Generic[WaiterT]):
     @staticmethod
     def load() -> None:
         """Import what the first job needs; it takes a third of a second, better spent off an event loop."""
-        from producers import answers, broker, replies  # noqa: F401, PLC0415
+        from producers import answers, broker, outcomes, replies  # noqa: F401, PLC0415
 
     def _open_cache(self) -> "ClientAnswers | None":
         from producers.answers import ClientAnswers  # noqa: PLC0415 - redis: see load
@@ -222,20 +242,31 @@ class ClientCore(Generic[WaiterT]):
             url, settings.cache_timeout_ms / 1000, settings.cache_entries, int(settings.cache_mb * 2**20)
         )
 
-    def _connect(self, client_id: str) -> tuple[Publisher, Replies]:
+    def _connect(self, client_id: str) -> Fleet:
         from producers.broker import BrokerPublisher  # noqa: PLC0415 - celery and redis: see load
-        from producers.replies import ReplyReader  # noqa: PLC0415
+        from producers.outcomes import RedisOutcomes  # noqa: PLC0415
+        from producers.replies import ReplyReader, open_reply_store  # noqa: PLC0415
 
         settings = self.settings
         broker_url, reply_url = settings.urls()
-        return (
-            BrokerPublisher(broker_url, settings.connect_timeout_s, settings.publish_timeout_s),
+        patience = (settings.connect_timeout_s, settings.publish_timeout_s)
+        outcomes: Outcomes = RedisOutcomes(open_reply_store(reply_url, *patience))
+        rations: Rations = NoLimit()
+        if settings.rate_limit_per_s is not None:
+            from producers.rate_limit import RateLimit, RateLimiter  # noqa: PLC0415
+
+            limit = RateLimit(settings.rate_limit_per_s, settings.rate_limit_burst)
+            rations = RateLimiter(open_reply_store(reply_url, *patience), limit)
+        return Fleet(
+            BrokerPublisher(broker_url, *patience),
             ReplyReader(reply_url, client_id, settings.connect_timeout_s),
+            outcomes,
+            rations,
         )
 
 
-_Prepared = tuple[str, bytes, float, Asked | None, Outcome | None]
-"""A checked request: its id; packed, its deadline in s and what the cache needs for it; or its answer."""
+_Prepared = tuple[PackedJob, float, Asked | None, Outcome | None]
+"""A checked request: packed, its deadline in s and what the cache needs for it; or its answer."""
 
 
 def _detached(error: InvalidInput) -> InvalidInput:

@@ -5,7 +5,7 @@ replies to the waiting callers and ends jobs whose deadline passed.  Callers onl
 and the table of pending jobs, under one lock.
 
 Every job that ``submit`` accepts is settled exactly once: with its outcome, as expired, with
-Unavailable when its batch could not be sent, or with ClientClosed.
+Unavailable or Overloaded when its batch could not be sent, or with ClientClosed.
 """
 
 import contextlib
@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from producers.admission import QUEUE_CHECK_S, QueueHealth
-from producers.batching import BatchLimits, Coalescer, Lane, PackedJob
+from persona_system.errors import InvalidInput
+from producers.admission import QueueHealth, QueueState, hint_s
+from producers.batching import BatchLimits, Coalescer, Lane, Leaving, PackedJob
 from producers.errors import ClientClosed, Overloaded, ProducerError, Unavailable
-from producers.pending import Asked, Gathered, PendingJobs, Woken, cached_outcome, taken
-from producers.ports import Answers, Publisher, Replies
-from producers.requests import Settled, for_refresh
+from producers.outgoing import Outgoing, limited
+from producers.pending import Asked, Gathered, PendingJobs, Woken
+from producers.ports import Answers, Fleet
+from producers.requests import Settled
 from workers.contract.names import BULK
 from workers.contract.payloads import Batch, Outcome, Reply, Status
 from workers.contract.wire import Unreadable, compress, decompress
@@ -51,16 +53,20 @@ class Dispatcher:
     def __init__(
         self,
         settings: "ClientSettings",
-        connect: Callable[[str], tuple[Publisher, Replies]],
+        connect: Callable[[str], Fleet],
         wake: Callable[[list[Woken]], None],
         answers: Answers | None = None,
     ) -> None:
         self.client_id = uuid.uuid4().hex[:16]
-        self._answers = answers
         self._settings = settings
         self._wake = wake
         self._counter = itertools.count()
-        self._publisher, self._replies = connect(self.client_id)
+        fleet = connect(self.client_id)
+        self._publisher, self._replies, self._rations = fleet.publisher, fleet.replies, fleet.rations
+        self.outcomes = fleet.outcomes
+        self._outgoing = Outgoing(
+            answers, fleet.outcomes, fleet.rations, settings.rate_limit_key, self._asked, self._settle
+        )
         self._coalescer = Coalescer(
             BatchLimits(settings.linger_ms / 1000, settings.max_batch_jobs, settings.max_batch_bytes)
         )
@@ -85,26 +91,23 @@ class Dispatcher:
     # -- callers' side -------------------------------------------------------------------------------
 
     def submit(
-        self,
-        lane: Lane,
-        job_id: str,
-        packed: bytes,
-        waiter: Any,
-        deadline_s: float,
-        asked: Asked | None = None,
+        self, lane: Lane, job: PackedJob, waiter: Any, deadline_s: float, asked: Asked | None = None
     ) -> None:
         """Accept a packed job; *waiter* will be woken once.  *deadline_s* counts from now.
 
-        *asked*: the store is looked at before a worker is; None: it is not.
-        Raises Overloaded, Unavailable or ClientClosed, and then nothing was accepted.
+        *asked*: the store is looked at before a worker is; None: it is not.  A durable job that is under
+        way already is not sent again: *waiter* waits for that one.
+        Raises Overloaded, Unavailable, ClientClosed or IdempotencyConflict; then nothing was accepted.
         """
         now = time.monotonic()
+        job_id, _, digest = job
         with self._changed:
             self._admit(lane, 1, now)
             if job_id in self._pending:
-                raise taken()
-            self._pending.add(job_id, waiter, -1, now + deadline_s, asked)
-            if self._coalescer.add(lane, job_id, packed, now) and self._sender_waits:
+                self._pending.join(job_id, waiter, -1, digest)
+                return
+            self._pending.add(job_id, waiter, -1, now + deadline_s, asked, digest)
+            if self._coalescer.add(lane, job, now) and self._sender_waits:
                 self._changed.notify()
 
     def submit_batch(
@@ -115,39 +118,51 @@ class Dispatcher:
         gathered: Gathered,
         deadline_s: float,
         asked: Sequence[Asked | None] | None = None,
+        note: str = "",
     ) -> None:
         """Accept *jobs* that travel together; ``gathered.outcomes[places[i]]`` will hold job i's end.
 
-        *asked* as in ``submit``, one for each job.  A job whose id is taken ends as InvalidInput.
-        Raises as ``submit`` does.
+        *asked* as in ``submit``, one for each job.  *note* is what operators see of the batch.  A job whose
+        id is another one's ends as IdempotencyConflict.  Raises as ``submit`` does, and InvalidInput for a
+        pipeline's batch that is over the burst of the rate limit.
         """
+        if lane[1] == BULK:
+            self._rations.check(len(jobs))
         now = time.monotonic()
         accepted: list[PackedJob] = []
         with self._changed:
             self._admit(lane, len(jobs), now)
             for job, place, about in zip(jobs, places, asked or [None] * len(jobs), strict=True):
-                if job[0] in self._pending:
-                    gathered.outcomes[place] = taken()
-                    gathered.missing -= 1
-                else:
-                    self._pending.add(job[0], gathered, place, now + deadline_s, about)
+                if job[0] not in self._pending:
+                    self._pending.add(job[0], gathered, place, now + deadline_s, about, job[2])
                     accepted.append(job)
+                    continue
+                try:
+                    self._pending.join(job[0], gathered, place, job[2])
+                except InvalidInput as error:
+                    gathered.outcomes[place] = error.with_traceback(None)
+                    gathered.missing -= 1
+            ended = gathered.missing == 0
             if accepted:
-                self._coalescer.add_batch(lane, accepted)
+                self._coalescer.add_batch(lane, accepted, note)
                 self._changed.notify()
-        if not accepted:
+        if ended:
             self._wake([(gathered.waiter, gathered.outcomes)])
 
     def _admit(self, lane: Lane, jobs: int, now: float) -> None:
         """Refuse work that would only wait; called under the lock."""
         if self._closing:
             raise ClientClosed("the client is closed")
-        limits = self._settings
-        if len(self._pending) + jobs > limits.max_pending_jobs:
-            raise Overloaded(f"{len(self._pending):,} jobs of this client are unanswered", 0.5)
+        pending, most = len(self._pending) + jobs, self._settings.max_pending_jobs
+        if pending > most:
+            oldest = next(iter(self._under_way.values()), None)
+            why = f"{pending - jobs:,} jobs of this client are unanswered"
+            raise Overloaded(why, hint_s(pending, most, None if oldest is None else now - oldest[1]))
+        if now < self._outgoing.closed_until:
+            raise limited(self._outgoing.closed_until - now)
         health = self._health.get(lane[1])
         if health is not None:
-            health.check(limits.max_queue_batches, limits.max_queue_age_s, now)
+            health.check(now)
 
     def close(self, patience_s: float) -> None:
         """Send what is gathered, wait up to *patience_s* for what is under way, end the rest as closed."""
@@ -161,8 +176,15 @@ class Dispatcher:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, give_up - time.monotonic()))
         with self._changed:
-            left = [job_id for job_id, _ in self._coalescer.take_all()] + list(self._pending)
-            woken = self._pending.settle([(job_id, ClientClosed("the client was closed")) for job_id in left])
+            left = [job[0] for job in self._coalescer.take_all()] + list(self._pending)
+        self._settle([(job_id, ClientClosed("the client was closed")) for job_id in left])
+
+    def _settle(self, ended: Sequence[tuple[str, Settled]]) -> None:
+        """End jobs and wake whoever waits for them."""
+        if not ended:
+            return
+        with self._changed:
+            woken = self._pending.settle(ended)
         if woken:
             self._wake(woken)
 
@@ -171,88 +193,83 @@ class Dispatcher:
     def _send_loop(self) -> None:
         while True:
             with self._changed:
-                taken = self._next_batch()
-            if taken is None:
+                leaving = self._next_batch()
+            if leaving is None:
                 self._publisher.close()
-                if self._answers is not None:
-                    self._answers.close()
+                self._outgoing.close()
                 return
-            lane, jobs = taken
             try:
-                jobs, looked_up = self._answer_from_cache(lane, jobs)
-                if jobs:
-                    self._publish(lane, jobs, looked_up=looked_up)
+                self._send(leaving)
             except Exception as error:  # noqa: BLE001 - whatever it is, callers must not wait for ever
-                self._unsent(jobs, error)
-            else:
-                if jobs:
-                    self._look_at_queue(lane[1])
+                self._unsent(leaving.jobs, error)
 
-    def _next_batch(self) -> tuple[Lane, list[PackedJob]] | None:
+    def _next_batch(self) -> Leaving | None:
         """Wait, under the lock, for a batch that is to leave; None ends the thread."""
         while True:
             now = time.monotonic()
-            taken = self._coalescer.take(now, idle=self._closing or not self._under_way)
-            if taken is not None:
-                return taken
+            busy = () if self._closing else {q for q, health in self._health.items() if health.under_way}
+            leaving = self._coalescer.take(now, busy)
+            if leaving is not None:
+                return leaving
             if self._closing:
                 return None
             self._sender_waits = True
             self._changed.wait(self._coalescer.wait_s(now))
             self._sender_waits = False
 
-    def _answer_from_cache(self, lane: Lane, jobs: list[PackedJob]) -> tuple[list[PackedJob], bool]:
-        """Settle what the store can answer; return the rest, and whether the store was asked."""
-        if self._answers is None:
-            return jobs, False
-        with self._changed:
-            about = {
-                place: one
-                for place, (job_id, _) in enumerate(jobs)
-                if (one := self._pending.asked(job_id)) is not None
-            }
-        if not about:
-            return jobs, False
-        places, asked = list(about), list(about.values())
-        values, renew = self._answers.look_up(lane, asked)
-        ended: list[tuple[str, Settled]] = []
-        left = dict(enumerate(jobs))
-        for place, one, value in zip(places, asked, values, strict=True):
-            if value is not None:
-                job_id, _ = left.pop(place)
-                ended.append((job_id, cached_outcome(job_id, value, one)))
-        for index in renew:
-            job_id, packed = jobs[places[index]]
-            left[places[index]] = (job_id, for_refresh(packed))
-        if ended:
-            with self._changed:
-                woken = self._pending.settle(ended)
-            self._wake(woken)
-        return list(left.values()), True
+    def _send(self, leaving: Leaving) -> None:
+        """Take a batch through all steps; one that raises ends what has not ended by then."""
+        lane = leaving.lane
+        jobs, looked_up = self._outgoing.answer(lane, leaving.jobs)
+        if jobs:
+            self._await_replies()
+            jobs = self._outgoing.claim(jobs)
+        if jobs:
+            health = self._checked(lane[1])
+            jobs = self._outgoing.ration(lane, jobs)
+            if jobs:
+                self._publish(leaving, jobs, health, looked_up=looked_up)
+                self._look_at(health)
 
-    def _publish(self, lane: Lane, jobs: list[PackedJob], *, looked_up: bool) -> None:
-        self._await_replies()
-        ref, queue = lane
+    def _checked(self, queue: str) -> QueueHealth:
+        """Return what is known of *queue*, if it can take more; raise Overloaded or Unavailable."""
+        health = self._health.get(queue)
+        if health is None:
+            health = self._health[queue] = QueueHealth(queue, self._settings.queue_limits(queue))
+        if health.doubtful(time.monotonic()):
+            health.learn(self._publisher.queue_state(queue), time.monotonic())
+        health.check(time.monotonic())
+        return health
+
+    def _asked(self, jobs: Sequence[PackedJob]) -> list[Asked | None]:
+        with self._changed:
+            return [self._pending.asked(job[0]) for job in jobs]
+
+    def _publish(
+        self, leaving: Leaving, jobs: list[PackedJob], health: QueueHealth, *, looked_up: bool
+    ) -> None:
+        ref, queue = leaving.lane
         batch_id = uuid.uuid4().hex
         batch = Batch(
             id=batch_id,
             reply_to=self.client_id,
             sent_ms=int(time.time() * 1000),
-            jobs=[msgspec.Raw(packed) for _, packed in jobs],
+            jobs=[msgspec.Raw(packed) for _, packed, _ in jobs],
             bulk=True if queue == BULK else msgspec.UNSET,
             looked_up=True if looked_up else msgspec.UNSET,
         )
+        payload = compress(_encode(batch))
         now = time.monotonic()
         with self._changed:
             self._under_way[batch_id] = (queue, now)
-            health = self._health.setdefault(queue, QueueHealth(queue))
-            if health.silent_since is None:
-                health.silent_since = now
+            health.sent(now)
         try:
-            self._publisher.publish(ref.name, queue, batch_id, compress(_encode(batch)), len(jobs))
-        except BaseException:
+            self._publisher.publish(ref.name, queue, batch_id, payload, len(jobs), leaving.note)
+        except BaseException as error:
             with self._changed:
                 self._forget_batch(batch_id)
+                if isinstance(error, Overloaded):
+                    health.learn(QueueState(0, memory_used_ratio=1.0), time.monotonic())
             raise
 
     def _await_replies(self) -> None:
@@ -262,32 +279,32 @@ class Dispatcher:
             if not self._replies_connected:
                 raise Unavailable("the reply store", "no connection; the client keeps trying")
 
-    def _look_at_queue(self, queue: str) -> None:
-        health = self._health[queue]
-        now = time.monotonic()
-        if now - health.length_at > QUEUE_CHECK_S:
-            health.length, health.length_at = 0, now
-            with contextlib.suppress(Unavailable):  # the next publish will tell
-                health.length = self._publisher.queue_length(queue)
+    def _look_at(self, health: QueueHealth) -> None:
+        if not health.due(time.monotonic()):
+            return
+        state = QueueState(0)
+        with contextlib.suppress(ProducerError):  # the next publish will tell
+            state = self._publisher.queue_state(health.name)
+        health.learn(state, time.monotonic())
 
     def _forget_batch(self, batch_id: str) -> str | None:
         """Take a batch off what is under way; return its queue.  Called under the lock."""
         queue, _ = self._under_way.pop(batch_id, (None, 0.0))
-        if queue is not None and not any(other == queue for other, _ in self._under_way.values()):
-            self._health[queue].silent_since = None
+        if queue is not None:
+            self._health[queue].gone()
         return queue
 
     def _unsent(self, jobs: list[PackedJob], error: Exception) -> None:
-        """End the batch that could not be sent, and all that wait behind it for the same broker."""
+        """End the batch that could not be sent; if the servers are away, also all that wait behind it."""
         if isinstance(error, ProducerError):
-            why: ProducerError = error
+            why: ProducerError = error.with_traceback(None)  # its frames hold the batch
         else:
             logger.error("sending a batch failed: %s", type(error).__name__)
             why = Unavailable("the broker", type(error).__name__)
-        with self._changed:
-            ids = [job_id for job_id, _ in (*jobs, *self._coalescer.take_all())]
-            woken = self._pending.settle([(job_id, why) for job_id in ids])
-        self._wake(woken)
+        if not isinstance(why, Overloaded):
+            with self._changed:
+                jobs = [*jobs, *self._coalescer.take_all()]
+        self._settle([(job[0], why) for job in jobs])
 
     # -- receiver ------------------------------------------------------------------------------------
 
@@ -328,26 +345,23 @@ class Dispatcher:
         with self._changed:
             self._note_answer(reply)
             woken = self._pending.settle([(outcome.id, outcome) for outcome in reply.outcomes])
-            if self._sender_waits and not self._under_way:
-                self._changed.notify()
         if woken:
             self._wake(woken)
 
     def _note_answer(self, reply: Reply) -> None:
         queue = self._forget_batch(reply.batch_id)
         if queue is not None:
-            health, now = self._health[queue], time.monotonic()
-            health.wait_s, health.answered_at = reply.queued_ms / 1000, now
-            if health.silent_since is not None:
-                health.silent_since = now
+            health = self._health[queue]
+            health.answered(reply.queued_ms / 1000, time.monotonic())
+            if self._sender_waits and not health.under_way:
+                self._changed.notify()
 
     def _end_overdue(self, now: float) -> None:
         with self._changed:
             overdue = self._pending.overdue(now)
             if not overdue:
                 return
-            woken = self._pending.settle([(job_id, Outcome(job_id, Status.EXPIRED)) for job_id in overdue])
             for batch_id, (_, sent) in list(self._under_way.items()):
                 if now - sent > self._settings.deadline_s:
                     self._forget_batch(batch_id)
-        self._wake(woken)
+        self._settle([(job_id, Outcome(job_id, Status.EXPIRED)) for job_id in overdue])

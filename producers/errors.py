@@ -2,12 +2,19 @@
 
 ProducerError
 + Unavailable        the broker or the reply store does not answer: nothing was accepted, or it is unknown
+  - NotWritable      the server answers and takes no writes: a read-only replica, a broken disk
+  - AccessDenied     the server refuses our password, rights or certificate: waiting will not help
 + Overloaded         the fleet or this client is full: try again after ``retry_after_s``
 + DeadlineExceeded   the job's deadline passed before its outcome came
 + JobFailed          the job was accepted and ended in a failure of ours
   - JobDead          no worker can answer it; it is kept with the dead letters
 + ClientClosed       the client was closed before the job was answered
+
+InvalidInput
++ IdempotencyConflict  the job id was used for another request
 """
+
+from persona_system.errors import InvalidInput
 
 
 class ProducerError(Exception):
@@ -29,8 +36,23 @@ class Unavailable(ProducerError):
         return f"{self.what} is not available: {self.why}"
 
 
+class NotWritable(Unavailable):
+    """The server answers, and takes no writes; *why* says what an operator has to do."""
+
+    code = "NOT_WRITABLE"
+
+
+class AccessDenied(Unavailable):
+    """The server refuses our password, rights or certificate; *why* says what to set right."""
+
+    code = "ACCESS_DENIED"
+
+
 class Overloaded(ProducerError):
-    """More work waits than the limit allows; nothing was accepted."""
+    """More work waits than the limit allows; nothing was accepted.
+
+    *retry_after_s* is estimated from how fast the work drains.
+    """
 
     code = "OVERLOADED"
 
@@ -74,3 +96,14 @@ class ClientClosed(ProducerError):
     """The client was closed before the job was answered, or was used after that."""
 
     code = "CLIENT_CLOSED"
+
+
+class IdempotencyConflict(InvalidInput):
+    """The job id belongs to another request; nothing was sent."""
+
+    code = "IDEMPOTENCY_CONFLICT"
+
+
+def conflict() -> IdempotencyConflict:
+    """Return the refusal of a request under an id that another one has."""
+    return IdempotencyConflict("job_id", "was used for another request", "use a new id for another request")

@@ -1,12 +1,12 @@
 """The jobs that wait for their end, and who is woken when it comes.  Not thread-safe: the caller locks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 
-from persona_system.errors import InvalidInput
+from producers.errors import conflict
 from producers.requests import Settled
 from workers.contract.payloads import Outcome, Status, with_metadata
 
@@ -39,11 +39,14 @@ class PendingJobs:
     """Jobs by id; each leaves when it is settled, and only then."""
 
     def __init__(self) -> None:
-        # waiter, its place in a Gathered or -1, deadline, what the cache needs; a tuple is quickly made
-        self._jobs: dict[str, tuple[Any, int, float, Asked | None]] = {}
+        # waiter, its place in a Gathered or -1, deadline, what the cache needs, the digest of a durable
+        # job's request; a tuple is quickly made
+        self._jobs: dict[str, tuple[Any, int, float, Asked | None, bytes | None]] = {}
+        self._joined: dict[str, list[tuple[Any, int]]] = {}  # who else waits for a job: waiter and place
+        self._joiners = 0
 
     def __len__(self) -> int:
-        return len(self._jobs)
+        return len(self._jobs) + self._joiners
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._jobs)
@@ -51,9 +54,27 @@ class PendingJobs:
     def __contains__(self, job_id: str) -> bool:
         return job_id in self._jobs
 
-    def add(self, job_id: str, waiter: Any, place: int, deadline: float, asked: Asked | None) -> None:
+    def add(
+        self,
+        job_id: str,
+        waiter: Any,
+        place: int,
+        deadline: float,
+        asked: Asked | None,
+        digest: bytes | None = None,
+    ) -> None:
         """Take a job whose id is free; *place* is where its outcome goes in a Gathered waiter, else -1."""
-        self._jobs[job_id] = (waiter, place, deadline, asked)
+        self._jobs[job_id] = (waiter, place, deadline, asked, digest)
+
+    def join(self, job_id: str, waiter: Any, place: int, digest: bytes | None) -> None:
+        """Let *waiter* wait for a job that is on the table, too; raise IdempotencyConflict if it is another.
+
+        The job keeps the deadline that it has.
+        """
+        if digest is None or self._jobs[job_id][4] != digest:
+            raise conflict()
+        self._joined.setdefault(job_id, []).append((waiter, place))
+        self._joiners += 1
 
     def asked(self, job_id: str) -> Asked | None:
         """Return what the cache needs to answer a job; None: it has no part in it, or the job has ended."""
@@ -62,9 +83,9 @@ class PendingJobs:
 
     def overdue(self, now: float) -> list[str]:
         """Return the jobs whose deadline has passed."""
-        return [job_id for job_id, (_, _, deadline, _) in self._jobs.items() if deadline < now]
+        return [job_id for job_id, (_, _, deadline, _, _) in self._jobs.items() if deadline < now]
 
-    def settle(self, ended: list[tuple[str, Settled]]) -> list[Woken]:
+    def settle(self, ended: Sequence[tuple[str, Settled]]) -> list[Woken]:
         """Take jobs off the table; return who is to be woken.
 
         An outcome of an unknown job is a duplicate delivery or came after the deadline: it is dropped.
@@ -74,15 +95,22 @@ class PendingJobs:
             found = self._jobs.pop(job_id, None)
             if found is None:
                 continue
-            waiter, place, _, _ = found
-            if place < 0:
-                woken.append((waiter, settled))
-                continue
-            waiter.outcomes[place] = settled
-            waiter.missing -= 1
-            if waiter.missing == 0:
-                woken.append((waiter.waiter, waiter.outcomes))
+            _settle(found[0], found[1], settled, woken)
+            if self._joined and (joined := self._joined.pop(job_id, None)) is not None:
+                self._joiners -= len(joined)
+                for waiter, place in joined:
+                    _settle(waiter, place, settled, woken)
         return woken
+
+
+def _settle(waiter: Any, place: int, settled: Settled, woken: list[Woken]) -> None:
+    if place < 0:
+        woken.append((waiter, settled))
+        return
+    waiter.outcomes[place] = settled
+    waiter.missing -= 1
+    if waiter.missing == 0:
+        woken.append((waiter.waiter, waiter.outcomes))
 
 
 def cached_outcome(job_id: str, value: bytes, asked: Asked) -> Outcome:
@@ -90,8 +118,3 @@ def cached_outcome(job_id: str, value: bytes, asked: Asked) -> Outcome:
     if asked.metadata is not None:
         value = with_metadata(value, asked.metadata)
     return Outcome(job_id, Status.OK, msgspec.Raw(value), cached=True)
-
-
-def taken() -> InvalidInput:
-    """Return the refusal of a job whose id another one has."""
-    return InvalidInput("job_id", "is under way already", "use a new id for another job")

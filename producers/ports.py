@@ -1,20 +1,29 @@
 """What a dispatcher needs from outside, as protocols."""
 
+import enum
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
+from producers.admission import QueueState
 from producers.batching import Lane
 from producers.pending import Asked
+from workers.contract.payloads import Outcome
 
 
 class Publisher(Protocol):
     """Takes packed batches to the broker."""
 
-    def publish(self, task: str, queue: str, batch_id: str, payload: bytes, jobs: int) -> None:
-        """Put *payload* on *queue*; raise Unavailable."""
+    def publish(
+        self, task: str, queue: str, batch_id: str, payload: bytes, jobs: int, note: str = ""
+    ) -> None:
+        """Put *payload* on *queue*; operators see the number of *jobs* and *note*.
 
-    def queue_length(self, queue: str) -> int:
-        """Return how many messages wait on *queue*; raise Unavailable."""
+        Raises Unavailable, or Overloaded when the broker is full.
+        """
+
+    def queue_state(self, queue: str) -> QueueState:
+        """Return how full *queue* and its broker are; raise Unavailable."""
 
     def close(self) -> None:
         """Drop the connection."""
@@ -41,3 +50,75 @@ class Answers(Protocol):
 
     def close(self) -> None:
         """Give connections back."""
+
+
+class Claim(enum.Enum):
+    """What became of the claim to a durable job's id that has no outcome yet."""
+
+    OURS = enum.auto()  # new, or claimed before for the same request
+    CONFLICT = enum.auto()  # claimed for another request
+
+
+class Outcomes(Protocol):
+    """The ids of durable jobs, and how they ended."""
+
+    def claim(self, jobs: Sequence[tuple[str, bytes]]) -> list[Claim | Outcome]:
+        """Claim each (id, digest of the request); return what came of it, or how that job has ended.
+
+        Raises Unavailable or Overloaded.
+        """
+
+    def find(self, job_id: str) -> Outcome | None:
+        """Return how the job ended; None: it has not, or nobody knows it.  Raises Unavailable."""
+
+    def knows(self, job_id: str) -> bool:
+        """Tell whether the job's id is claimed.  Raises Unavailable."""
+
+    def close(self) -> None:
+        """Give connections back."""
+
+
+class Grant(NamedTuple):
+    """How many jobs may go now, how long until the next may (all, if they go together), and each after it."""
+
+    jobs: int
+    wait_s: float = 0.0
+    each_s: float = 0.0
+
+
+class Rations(Protocol):
+    """Lets jobs through at a limited rate."""
+
+    def take_some(self, key: str, jobs: int, *, whole: bool = False) -> Grant:
+        """Let as many of *jobs* through as may go now; *whole*: all or none.  Raises Unavailable."""
+
+    def check(self, jobs: int) -> None:
+        """Raise InvalidInput for more *jobs* together than could ever go."""
+
+    def close(self) -> None:
+        """Give connections back."""
+
+
+class NoLimit:
+    """Lets everything through."""
+
+    def take_some(self, key: str, jobs: int, *, whole: bool = False) -> Grant:
+        """Let all through."""
+        _ = key, whole
+        return Grant(jobs)
+
+    def check(self, jobs: int) -> None:
+        """Accept any number."""
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The ways to the fleet that one dispatcher uses, and closes."""
+
+    publisher: Publisher
+    replies: Replies
+    outcomes: Outcomes
+    rations: Rations

@@ -5,6 +5,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from producers.errors import Unavailable
+from producers.faults import fault_of
 from workers.contract.names import reply_key
 
 _SERVER_WAIT_S = 1.0  # how long the server holds a read open when there is nothing
@@ -37,7 +38,7 @@ class ReplyReader:
             if self._connection is None:
                 self._connection = self._client.connection_pool.get_connection()
         except (redis.RedisError, OSError) as error:
-            raise Unavailable("the reply store", str(error) or type(error).__name__) from None
+            raise _away(error) from None
 
     def poll(self, patience_s: float) -> list[bytes]:
         """Return the replies that came within *patience_s* (none is a normal answer).
@@ -50,7 +51,7 @@ class ReplyReader:
             return self._poll(self._connection, patience_s)
         except (redis.RedisError, OSError) as error:
             self.close()
-            raise Unavailable("the reply store", str(error) or type(error).__name__) from None
+            raise _away(error) from None
 
     def _poll(self, connection: redis.Connection, patience_s: float) -> list[bytes]:
         if not self._asked:
@@ -71,3 +72,19 @@ class ReplyReader:
         if connection is not None:
             connection.disconnect()
             self._client.connection_pool.release(connection)
+
+
+def open_reply_store(url: str, connect_timeout_s: float, timeout_s: float) -> redis.Redis:
+    """Return a client for single commands to the reply store; it connects when first used."""
+    return redis.Redis.from_url(
+        url,
+        socket_connect_timeout=connect_timeout_s,
+        socket_timeout=timeout_s,
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),  # one that went stale
+        client_name="ion-producer",
+    )
+
+
+def _away(error: Exception) -> Unavailable:
+    fault = fault_of(error, "the reply store")
+    return fault if isinstance(fault, Unavailable) else Unavailable("the reply store", str(fault))

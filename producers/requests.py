@@ -1,5 +1,6 @@
 """What a caller asks for, checked and packed; and what it gets back."""
 
+import hashlib
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -21,6 +22,7 @@ Settled = Outcome | ProducerError | InvalidInput
 """What a waiter is woken with: a worker's outcome, or why there is none."""
 
 _encode = msgspec.msgpack.Encoder().encode
+_encode_in_order = msgspec.msgpack.Encoder(order="deterministic").encode  # of the keys in metadata
 _decode_job = msgspec.msgpack.Decoder(Job).decode
 _MAX_ID_CHARS = 128
 _MAX_DEPTH = 32  # of metadata: a worker must be able to unpack what we packed
@@ -29,8 +31,10 @@ _MAX_DEPTH = 32  # of metadata: a worker must be able to unpack what we packed
 class PersonaRequest(msgspec.Struct, frozen=True):
     """One message to answer; without *resonance_key* the worker derives it from the text.
 
-    *deadline* counts from submission; None takes the client's default.  *job_id* is the idempotency
-    key; None lets the client make one.  *use_cache*: whether a cached answer will do.
+    *deadline* counts from submission; None takes the client's default.  *job_id* is the caller's own id,
+    the idempotency key: what is sent again under it is not done again.  None lets the client make one.
+    *durable*: the outcome can also be asked for by its id, for an hour; with a *job_id* it always can.
+    *use_cache*: whether a cached answer will do.
     """
 
     user_input: str
@@ -40,6 +44,7 @@ class PersonaRequest(msgspec.Struct, frozen=True):
     deadline: timedelta | None = None
     job_id: str | None = None
     use_cache: bool = True
+    durable: bool = False
 
 
 class JobOutcome(msgspec.Struct, Generic[ResultT], frozen=True):
@@ -83,7 +88,13 @@ def check_request(request: PersonaRequest, max_chars: int = MAX_TEXT_CHARS) -> s
 
 
 def pack_job(
-    request: PersonaRequest, key: str | None, job_id: str, deadline_ms: int, *, use_cache: bool = True
+    request: PersonaRequest,
+    key: str | None,
+    job_id: str,
+    deadline_ms: int,
+    *,
+    use_cache: bool = True,
+    durable: bool = False,
 ) -> bytes:
     """Return *request*, checked, packed for the wire; *key* is its canonical key.
 
@@ -97,6 +108,7 @@ def pack_job(
         deadline_ms=deadline_ms,
         metadata=request.metadata,
         use_cache=use_cache,
+        durable=durable,
     )
     try:
         packed = _encode(job)
@@ -108,6 +120,16 @@ def pack_job(
         problem = f"takes {len(packed):,} bytes, over the limit of {MAX_JOB_BYTES:,}"
         raise InvalidInput("request", problem, "shorten its history or metadata")
     return packed
+
+
+def digest_of(task: str, request: PersonaRequest, key: str | None) -> bytes:
+    """Return what tells *request*, packed before, from any other that could come under the same id."""
+    asked = (task, request.user_input, key, request.context, request.metadata)
+    try:
+        packed = _encode_in_order(asked)
+    except TypeError:  # metadata with keys other than text has the order that it came in
+        packed = _encode(asked)
+    return hashlib.blake2b(packed, digest_size=16).digest()
 
 
 def for_refresh(packed: bytes) -> bytes:

@@ -7,8 +7,10 @@ from typing import Any
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from producers.admission import QueueLimits
 from producers.errors import Unavailable
 from workers.contract.addresses import NoReplyStore, reply_url_of
+from workers.contract.names import BULK
 from workers.contract.wire import MAX_MESSAGE_BYTES, MAX_MESSAGE_JOBS
 
 _NO_STACK = (OSError, ValueError)  # no note, or none that can be read
@@ -46,7 +48,23 @@ class ClientSettings(BaseSettings):
 
     max_pending_jobs: int = Field(default=100_000, ge=1, description="unanswered jobs of this client")
     max_queue_batches: int = Field(default=2_000, ge=1, description="messages waiting on a queue")
-    max_queue_age_s: float = Field(default=10.0, gt=0, description="age of the oldest unanswered batch")
+    max_queue_age_s: float = Field(default=10.0, gt=0, description="age of a queue's oldest message")
+    max_bulk_batches: int = Field(default=5_000, ge=1, description="messages waiting on the bulk queue")
+    max_bulk_age_s: float = Field(default=1_800.0, gt=0, description="age of the bulk queue's oldest message")
+    max_memory_ratio: float = Field(
+        default=0.85, gt=0, lt=1, description="share of the broker's memory beyond which no work is sent"
+    )
+    max_bulk_memory_ratio: float = Field(
+        default=0.7, gt=0, lt=1, description="share of the broker's memory beyond which no bulk work is sent"
+    )
+
+    rate_limit_per_s: float | None = Field(
+        default=None, gt=0, description="jobs a second sent by all clients with the same key; none: no limit"
+    )
+    rate_limit_burst: int = Field(
+        default=512, ge=1, description="jobs that the rate limit lets through at once"
+    )
+    rate_limit_key: str = Field(default="default", description="clients with the same key share a rate limit")
 
     cache_url: SecretStr | None = Field(
         default=None,
@@ -64,6 +82,12 @@ class ClientSettings(BaseSettings):
         default=None,
         description="SQLite or PostgreSQL for dead letters and bulk runs; default: ion.db of the local stack",
     )
+
+    def queue_limits(self, queue: str) -> QueueLimits:
+        """Return beyond which *queue* takes no more work: bulk may wait, and leaves room for the rest."""
+        if queue == BULK:
+            return QueueLimits(self.max_bulk_batches, self.max_bulk_age_s, self.max_bulk_memory_ratio)
+        return QueueLimits(self.max_queue_batches, self.max_queue_age_s, self.max_memory_ratio)
 
     def urls(self) -> tuple[str, str]:
         """Return (broker URL, reply URL); raise Unavailable when nothing says where the fleet is."""

@@ -9,6 +9,7 @@ import pytest
 
 from persona_system.errors import InvalidInput
 from persona_system.pipeline import load_pipeline
+from producers.admission import QueueState
 from producers.batching import Lane
 from producers.dispatch import Dispatcher
 from producers.errors import ClientClosed, Overloaded, Unavailable
@@ -32,7 +33,7 @@ class Client:
         self.loopback = Loopback(PIPELINE, lambda: time.time() * 1000)
         self.woken: queue.SimpleQueue[Woken] = queue.SimpleQueue()
         settings = ClientSettings.model_validate({"broker_url": "memory://", **changes})
-        self.dispatcher = Dispatcher(settings, lambda _: (self.loopback, self.loopback), self._wake)
+        self.dispatcher = Dispatcher(settings, lambda _: self.loopback.fleet(), self._wake)
 
     def _wake(self, woken: list[Woken]) -> None:
         for one in woken:
@@ -42,7 +43,7 @@ class Client:
         job_id = self.dispatcher.new_job_id() if job_id is None else job_id
         deadline_ms = int((time.time() + deadline_s) * 1000)
         packed = pack_job(PersonaRequest("Why does it fail?"), KEY, job_id, deadline_ms)
-        self.dispatcher.submit(LANE, job_id, packed, waiter, deadline_s)
+        self.dispatcher.submit(LANE, (job_id, packed, None), waiter, deadline_s)
 
     def next(self) -> Woken:
         return self.woken.get(timeout=5.0)
@@ -120,12 +121,12 @@ def test_a_broker_that_is_away_ends_jobs_and_comes_back(make_client: Callable[..
     assert client.next_status() == ("after", Status.OK)
 
 
-def test_an_id_that_is_under_way_is_not_taken_again(make_client: Callable[..., Client]) -> None:
+def test_an_id_that_is_under_way_is_not_taken_for_another_job(make_client: Callable[..., Client]) -> None:
     client = make_client()
     client.loopback.holding = True
     client.submit("me", job_id="mine")
 
-    with pytest.raises(InvalidInput, match="job_id is under way already"):
+    with pytest.raises(InvalidInput, match="job_id was used for another request"):
         client.submit("me too", job_id="mine")
 
 
@@ -137,7 +138,7 @@ def test_an_id_that_comes_twice_in_a_batch_or_is_under_way_fails_alone(
     client.submit("me", job_id="mine")
     ids = ["new", "mine", "new", "other"]
     gathered = Gathered("all", [None] * 4, 4)
-    jobs = [(job_id, pack_job(PersonaRequest("hi"), KEY, job_id, 2**50)) for job_id in ids]
+    jobs = [(job_id, pack_job(PersonaRequest("hi"), KEY, job_id, 2**50), None) for job_id in ids]
     client.dispatcher.submit_batch(LANE, jobs, [0, 1, 2, 3], gathered, 10.0)
     wait_until(lambda: len(client.loopback.published) == 2)
     client.loopback.release()
@@ -154,7 +155,7 @@ def test_a_batch_of_nothing_but_known_ids_ends_at_once(make_client: Callable[...
     client.loopback.holding = True
     client.submit("me", job_id="mine")
     packed = pack_job(PersonaRequest("hi"), KEY, "mine", 2**50)
-    client.dispatcher.submit_batch(LANE, [("mine", packed)], [0], Gathered("all", [None], 1), 10.0)
+    client.dispatcher.submit_batch(LANE, [("mine", packed, None)], [0], Gathered("all", [None], 1), 10.0)
 
     waiter, ends = client.next()
     assert waiter == "all"
@@ -175,9 +176,9 @@ def test_too_many_unanswered_jobs_are_refused(make_client: Callable[..., Client]
 
 def test_a_long_queue_is_refused(make_client: Callable[..., Client]) -> None:
     client = make_client(max_queue_batches=10)
-    client.loopback.length = 11
     client.submit("one")
     client.next()
+    client.loopback.state = QueueState(11)
 
     def refused() -> bool:
         try:

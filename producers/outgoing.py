@@ -1,0 +1,98 @@
+"""The steps of a batch between the coalescer and the broker; each may end jobs, and returns the rest.
+
+What the cache knows is answered.  The ids of durable jobs are claimed, and jobs that have ended under
+their id get that outcome.  What the rate limit does not let through is refused.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from producers.admission import LONGEST_HINT_S
+from producers.batching import Lane, PackedJob
+from producers.errors import Overloaded, conflict
+from producers.pending import Asked, cached_outcome
+from producers.ports import Answers, Claim, Outcomes, Rations
+from producers.requests import Settled, for_refresh
+from workers.contract.names import BULK
+
+Ended = list[tuple[str, Settled]]
+
+
+class Outgoing:
+    """Takes batches through the steps, in the sender's thread.
+
+    *asked* tells what the cache needs for jobs, and *settle* ends jobs.
+    """
+
+    def __init__(
+        self,
+        answers: Answers | None,
+        outcomes: Outcomes,
+        rations: Rations,
+        rate_key: str,
+        asked: Callable[[Sequence[PackedJob]], list[Asked | None]],
+        settle: Callable[[Ended], None],
+    ) -> None:
+        self._answers, self._outcomes, self._rations = answers, outcomes, rations
+        self._rate_key = rate_key
+        self._asked, self._settle = asked, settle
+        self.closed_until = 0.0  # by the rate limit; on the monotonic clock
+
+    def answer(self, lane: Lane, jobs: list[PackedJob]) -> tuple[list[PackedJob], bool]:
+        """Answer what the cache knows; also return whether it was asked."""
+        if self._answers is None:
+            return jobs, False
+        about = {place: one for place, one in enumerate(self._asked(jobs)) if one is not None}
+        if not about:
+            return jobs, False
+        places, asked = list(about), list(about.values())
+        values, renew = self._answers.look_up(lane, asked)
+        ended: Ended = []
+        left = dict(enumerate(jobs))
+        for place, one, value in zip(places, asked, values, strict=True):
+            if value is not None:
+                job_id = left.pop(place)[0]
+                ended.append((job_id, cached_outcome(job_id, value, one)))
+        for index in renew:
+            job_id, packed, digest = jobs[places[index]]
+            left[places[index]] = (job_id, for_refresh(packed), digest)
+        self._settle(ended)
+        return list(left.values()), True
+
+    def claim(self, jobs: list[PackedJob]) -> list[PackedJob]:
+        """Claim the ids of durable jobs; raise Unavailable or Overloaded."""
+        durable = [(job_id, digest) for job_id, _, digest in jobs if digest is not None]
+        if not durable:
+            return jobs
+        claims = self._outcomes.claim(durable)
+        ended: Ended = [
+            (job_id, conflict() if claim is Claim.CONFLICT else claim)
+            for (job_id, _), claim in zip(durable, claims, strict=True)
+            if not isinstance(claim, Claim) or claim is Claim.CONFLICT
+        ]
+        self._settle(ended)
+        gone = {job_id for job_id, _ in ended}
+        return [job for job in jobs if job[0] not in gone] if gone else jobs
+
+    def ration(self, lane: Lane, jobs: list[PackedJob]) -> list[PackedJob]:
+        """Let through what may go now; a pipeline's batch goes whole or not at all.  Raises Unavailable."""
+        whole = lane[1] == BULK
+        grant = self._rations.take_some(self._rate_key, len(jobs), whole=whole)
+        if grant.jobs == len(jobs):
+            return jobs
+        self.closed_until = time.monotonic() + grant.wait_s
+        refused = enumerate(jobs[grant.jobs :])  # each is told its own turn, so that they do not come at once
+        self._settle([(job[0], limited(grant.wait_s + place * grant.each_s)) for place, job in refused])
+        return jobs[: grant.jobs]
+
+    def close(self) -> None:
+        """Give connections back."""
+        if self._answers is not None:
+            self._answers.close()
+        self._outcomes.close()
+        self._rations.close()
+
+
+def limited(wait_s: float) -> Overloaded:
+    """Return the refusal of a job that has to wait so long for the rate limit."""
+    return Overloaded("the rate limit is reached", round(min(wait_s, LONGEST_HINT_S), 3))
