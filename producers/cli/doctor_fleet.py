@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from producers.cli.collaborators import Check, Fleet
+from producers.cli.doctor_beat import beat_checks
 from producers.cli.doctor_cache import cache_checks
 from producers.errors import Unavailable
 
@@ -35,6 +36,7 @@ def fleet_checks(fleet: Fleet) -> Iterator[Check]:
     broker_url, reply_url = settings.urls()
     depths = yield from _broker_checks(settings, broker_url)
     yield from _reply_checks(settings, reply_url)
+    yield from beat_checks(settings, reply_url)
     yield from cache_checks(settings, broker_url)
     if depths is not None:
         yield from queue_checks(depths)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from producers.cli.doctor_beat import read_notes
 from tests.support.valkey import Server, server
 from tests.support.wait import wait_until
 from workers.beat.lease import MARGIN_S, Lease
@@ -188,3 +189,16 @@ def test_only_the_two_notes_that_must_outlive_beats_are_permanent(beats: Beats, 
     lasting = {key.decode() for key in store.client.scan_iter() if store.client.ttl(key) == -1}
 
     assert lasting == {names.BEAT_EPOCH, names.BEAT_SLOTS}
+
+
+def test_the_doctor_reads_what_beats_note(beats: Beats, store: Server) -> None:
+    assert (read_notes(store.client).leader, read_notes(store.client).ticks) == ("", {})
+    lease = beats.new("some-host:4711:f00")
+    slot = present(lease)
+    assert lease.claim(EVERY_SECOND, slot)
+
+    notes = read_notes(store.client)
+
+    assert (notes.leader, notes.epoch) == ("some-host:4711", 1)
+    noted_slot, noted_ms = notes.ticks["tick"]
+    assert noted_slot == slot <= noted_ms / 1000 <= notes.now_ms / 1000
