@@ -55,7 +55,8 @@ _RETRIES = sa.Table(
         "letter", sa.Text, sa.ForeignKey(_LETTERS.c.id, ondelete="CASCADE"), nullable=False, index=True
     ),
 )
-_SHOWN = [column for column in _LETTERS.c if column is not _LETTERS.c.payload]
+_NAMES = KeptLetter.__struct_fields__
+_SHOWN = [_LETTERS.c[name] for name in _NAMES]  # all but the payload
 _INSERT: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 _to_json = msgspec.json.Encoder().encode
@@ -90,7 +91,7 @@ class DeadLetterStore:
             if known_as is None:
                 insert = _INSERT[connection.dialect.name](_LETTERS).on_conflict_do_nothing()
                 row = {**_row(new), "payload": letter.payload}
-                if connection.execute(insert.values(row)).rowcount:
+                if connection.scalar(insert.values(row).returning(_LETTERS.c.id)) is not None:
                     return True
             before = _locked(connection, new.id if known_as is None else known_as)
             after = died_again(before, letter)
@@ -222,7 +223,7 @@ def _row(letter: KeptLetter) -> dict[str, Any]:
 
 
 def _letter(row: sa.Row[Any]) -> KeptLetter:
-    fields = row._asdict()
+    fields = dict(zip(_NAMES, row, strict=True))
     lists = {"job_ids": _job_ids(fields["job_ids"]), "story": _story(fields["story"])}
     return msgspec.convert({**fields, **lists}, KeptLetter)
 
