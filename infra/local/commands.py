@@ -18,7 +18,6 @@ from workers.contract.names import MAINTENANCE, QUEUES
 CACHE_SOCKET = "cache.sock"
 _VALKEY_LOAD_S = 120.0  # to read a large append-only file after a crash
 _PING_S = 0.5
-_SCHEDULE = "beat-schedule"
 _CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.entry")  # quiet: no banner
 
 WorkerCommand = Callable[[LocalSettings, int], tuple[str, ...]]
@@ -82,9 +81,9 @@ def worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
     )
 
 
-def beat_command(schedule: Path) -> tuple[str, ...]:
-    """Return the command of Celery beat, which remembers in *schedule* what it sent last and when."""
-    return (*_CELERY, "beat", f"--schedule={schedule}")
+def beat_command() -> tuple[str, ...]:
+    """Return the command of Celery beat, which leads or stands by; what it has sent, the server knows."""
+    return (*_CELERY, "beat")
 
 
 def flower_command(settings: LocalSettings) -> tuple[str, ...]:
@@ -151,29 +150,19 @@ def worker_spec(
 
 
 def beat_spec(settings: LocalSettings, env: Mapping[str, str]) -> ProcessSpec:
-    """Return Celery beat; it writes its schedule once it has set it up, and is then about to tick."""
-    run_dir = settings.state_dir / "run"
-    started = run_dir / "beat.started"
+    """Return Celery beat; it touches ION_READY_FILE when it knows who leads, be it itself or another."""
+    ready_file = settings.state_dir / "run" / "beat.ready"
     quiet = "WARNING" if settings.log_level == "INFO" else settings.log_level  # a line for each task else
     return ProcessSpec(
         name="beat",
-        argv=beat_command(run_dir / _SCHEDULE),
-        env={**env, "ION_LOG_LEVEL": quiet},
-        ready=lambda: _written_since(started, run_dir),
-        prepare=started.touch,
+        argv=beat_command(),
+        env={**env, "ION_READY_FILE": str(ready_file), "ION_LOG_LEVEL": quiet},
+        ready=ready_file.exists,
+        prepare=lambda: ready_file.unlink(missing_ok=True),  # so the file is never an earlier process's
         where=f"queue {MAINTENANCE}",
         ready_timeout_s=settings.start_timeout_s,
-        stop_grace_s=2.0,  # killed, it sends again what it has sent in the last minutes
+        stop_grace_s=2.0,  # killed, it leaves a lead that another beat has to wait for, for six seconds
     )
-
-
-def _written_since(started: Path, run_dir: Path) -> bool:
-    """Say whether a schedule file (its suffix depends on Python's dbm) is newer than *started*."""
-    try:
-        begun_ns = started.stat().st_mtime_ns
-        return any(file.stat().st_mtime_ns > begun_ns for file in run_dir.glob(f"{_SCHEDULE}*"))
-    except OSError:
-        return False
 
 
 def flower_spec(settings: LocalSettings, env: Mapping[str, str]) -> ProcessSpec:

@@ -2,21 +2,22 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
-from typing import Self
+from typing import Any, Self
 
+from celery import Celery
+
+import celeryconfig
 from infra.local.settings import child_environment
 from infra.local.urls import socket_urls
 from tests.support.valkey import Server
 from tests.support.wait import wait_until
-from workers.app import create_app
 from workers.contract import names
 from workers.contract.periodic import EPOCH_HEADER, SLOT_HEADER, Periodic
-from workers.settings import WorkerSettings
 
 ONCE, SKIP, ALL = "tick.once", "tick.skip", "tick.all"
 ENTRIES = (
@@ -34,6 +35,32 @@ class Tick:
     entry: str
     slot: int
     epoch: int
+    headers: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
+
+
+class Inbox:
+    """Takes beat's messages from their queue, whichever transport keeps it."""
+
+    def __init__(self, broker_url: str) -> None:
+        self.ticks: list[Tick] = []
+        self._app = Celery("inbox", set_as_current=False)
+        self._app.config_from_object(celeryconfig)
+        self._app.conf.update(celeryconfig.broker_settings(broker_url))
+
+    def read(self) -> list[Tick]:
+        """Take what was sent from the queue; return all ticks so far, in the order of their sending."""
+        with self._app.connection_for_read() as connection, connection.channel() as channel:
+            queue = self._app.amqp.queues[names.MAINTENANCE].bind(channel)
+            while (message := queue.get(no_ack=True)) is not None:
+                headers = message.headers
+                self.ticks.append(Tick(headers["task"], headers[SLOT_HEADER], headers[EPOCH_HEADER], headers))
+        return self.ticks
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._app.close()
 
 
 class BeatProcess:
@@ -76,11 +103,7 @@ class Beats:
     def __init__(self, store: Server, directory: Path) -> None:
         self.store, self._directory = store, directory
         self.processes: list[BeatProcess] = []
-        self.ticks: list[Tick] = []
-        urls = socket_urls(Path(store.url.removeprefix("unix://")))
-        self._app = create_app(
-            WorkerSettings.model_validate({"broker_url": urls.broker_url, "reply_url": urls.reply_url})
-        )
+        self._inbox = Inbox(socket_urls(Path(store.url.removeprefix("unix://"))).broker_url)
 
     def start(self, count: int) -> Self:
         """Start so many more beats; return when all of them know who leads."""
@@ -101,13 +124,8 @@ class Beats:
         return next((beat for beat in self.processes if beat.pid == pid), None)
 
     def read(self) -> list[Tick]:
-        """Take what was sent from the queue; return all ticks so far, in the order of their sending."""
-        with self._app.connection_for_read() as connection, connection.channel() as channel:
-            queue = self._app.amqp.queues[names.MAINTENANCE].bind(channel)
-            while (message := queue.get(no_ack=True)) is not None:
-                headers = message.headers
-                self.ticks.append(Tick(headers["task"], headers[SLOT_HEADER], headers[EPOCH_HEADER]))
-        return self.ticks
+        """Return all ticks so far, in the order of their sending."""
+        return self._inbox.read()
 
     def slots(self, entry: str, epoch: int | None = None) -> list[int]:
         """Return the slots of *entry*'s ticks so far, of one *epoch* or of all."""
@@ -116,7 +134,7 @@ class Beats:
     def close(self) -> None:
         for beat in self.processes:
             beat.end(Signals.SIGKILL)
-        self._app.close()
+        self._inbox.__exit__()
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The command lines of the stack, its URLs, and what its settings accept."""
 
-import os
 import sys
 from pathlib import Path
 
@@ -80,25 +79,19 @@ def test_a_worker_is_ready_when_its_file_exists_and_an_old_file_is_taken_away(tm
     assert not spec.ready()
 
 
-def test_beat_is_ready_when_it_has_written_its_schedule_and_an_old_one_does_not_count(
-    tmp_path: Path,
-) -> None:
-    """Its file survives it; only what is newer than the latest start says that this start succeeded."""
-    run = tmp_path / "run"
-    run.mkdir()
+def test_beat_is_ready_by_its_own_file_and_an_earlier_one_does_not_count(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
     spec = beat_spec(LocalSettings(state_dir=tmp_path), {})
-    schedule = run / "beat-schedule.dat"
+    ready_file = Path(spec.env["ION_READY_FILE"])
     assert not spec.ready()
-    schedule.touch()
-    spec.prepare()
-    os.utime(schedule, ns=(0, 0))
-    assert not spec.ready()
-
-    later_ns = (run / "beat.started").stat().st_mtime_ns + 1_000_000
-    os.utime(schedule, ns=(later_ns, later_ns))
-
+    ready_file.touch()
     assert spec.ready()
-    assert beat_command(run / "beat-schedule")[-2:] == ("beat", f"--schedule={run / 'beat-schedule'}")
+
+    spec.prepare()
+
+    assert not spec.ready()
+    assert spec.argv == beat_command()
+    assert beat_command()[-1] == "beat", "no --schedule: it keeps no file"
 
 
 def test_flower_is_for_this_machine_and_for_looking_only() -> None:

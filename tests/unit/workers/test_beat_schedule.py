@@ -1,5 +1,8 @@
 """When ticks are due: one a slot, none ahead, and what becomes of those that were missed."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,6 +103,16 @@ def test_our_own_table_is_as_it_was_meant() -> None:
     assert {name: (entry.period_s, entry.missed) for name, entry in ours.items() if name in CACHE} == CACHE
     assert {entry.queue for entry in ours.values()} == {names.MAINTENANCE}
     assert table(*ours.values()) == celeryconfig.beat_schedule
+
+
+def test_the_documentation_has_the_table_as_it_is() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "periodic.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z.]+)` \| ([\d,]+) s \| (\w+) \|", page, re.MULTILINE)
+
+    told = {name: (int(period.replace(",", "")), missed) for name, period, missed in rows}
+    assert told == {
+        entry.name: (entry.period_s, entry.missed) for entry in read_table(celeryconfig.beat_schedule)
+    }
 
 
 CACHE = {names.CACHE_WARM: (60, "once"), names.CACHE_PREFETCH: (30, "skip")}
