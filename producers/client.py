@@ -94,12 +94,18 @@ class PersonaClient:
 
         A bad request ends as rejected without being sent.  Raises Overloaded or Unavailable.
         """
-        ids, waiter = self._core.submit_batch(PROCESS, queue, requests, note)
-        ended: Future[list[JobOutcome[Response]]] = _new_future()
+        return self.submit_batch_as(PROCESS, requests, queue, note)
+
+    def submit_batch_as(
+        self, ref: TaskRef[ResultT], requests: Sequence[PersonaRequest], queue: str, note: str = ""
+    ) -> "Future[list[JobOutcome[ResultT]]]":
+        """Do what ``submit_batch`` does, for the task and the type of results that *ref* names."""
+        ids, waiter = self._core.submit_batch(ref, queue, requests, note)
+        ended: Future[list[JobOutcome[ResultT]]] = _new_future()
 
         def read(done: "Future[Any]") -> None:
             try:
-                ended.set_result(self._core.read_all(PROCESS, ids, done.result()))
+                ended.set_result(self._core.read_all(ref, ids, done.result()))
             except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
                 ended.set_exception(error)
 
