@@ -74,7 +74,16 @@ def _explain_by_module(error: BaseException) -> Trouble:
     """Explain errors of modules that a command may not have loaded, without loading them."""
     bulk = sys.modules.get("producers.bulk.errors")
     if bulk is not None and isinstance(error, bulk.BulkError):
-        return Trouble(USAGE, "UNUSABLE_FILE", error.file, error.problem, error.fix)
+        away, busy = isinstance(error, bulk.LedgerAway), isinstance(error, bulk.RunBusy)
+        exit_code = UNAVAILABLE if away else FAILED if busy else USAGE
+        code = "UNAVAILABLE" if away else "RUN_BUSY" if busy else "UNUSABLE_FILE"
+        return Trouble(exit_code, code, error.file, error.problem, error.fix)
+    store = sys.modules.get("workers.store.errors")
+    if store is not None and isinstance(error, store.StoreUnavailable):
+        problem = f"{error.what} is not available: {error.why}"
+        return Trouble(UNAVAILABLE, "UNAVAILABLE", "", problem, error.fix or "see ION_DATABASE_URL")
+    if store is not None and isinstance(error, store.UnusableUrl):
+        return Trouble(USAGE, "INVALID_SETTING", error.field, error.problem, error.fix)
     pydantic = sys.modules.get("pydantic")
     if pydantic is not None and isinstance(error, pydantic.ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
