@@ -11,7 +11,9 @@ Redis may hand an unacknowledged message to another worker after 60 s.
 from kombu import Exchange, Queue
 
 from workers.contract import names
+from workers.contract.addresses import STOCK, is_redis, reply_url_of, tls_options
 from workers.contract.periodic import Periodic, table
+from workers.transport import SCHEME, register
 
 # -- messages ---------------------------------------------------------------------------------------
 # MessagePack carries our packed payload as bytes, once.  JSON is accepted for operators' own messages
@@ -58,8 +60,7 @@ worker_deduplicate_successful_tasks = False  # needs stored results; duplicates 
 task_publish_retry = False  # a producer answers "unavailable" at once instead of blocking in a retry
 
 # -- limits -----------------------------------------------------------------------------------------
-task_time_limit = 30  # seconds; enforced by the prefork pool (a batch takes milliseconds)
-task_soft_time_limit = 25
+task_time_limit = 300  # seconds; prefork's second line: what hangs is ended by the worker's own watchdog
 worker_eta_task_limit = 500  # delayed retries held in memory
 worker_max_tasks_per_child = 20_000  # prefork: recycle long before a slow leak matters
 worker_max_memory_per_child = 400_000  # KiB; prefork
@@ -96,21 +97,22 @@ beat_schedule = table(
 
 # -- brokers ----------------------------------------------------------------------------------------
 _REDIS = {
-    "broker_transport_options": {
-        "visibility_timeout": 60,  # seconds; see above
-        "unacked_restore_interval": 5,  # sweep every 5 s x 1, not every 10 s x 10
-        "unacked_restore_throttle": 1,
-        "unacked_restore_limit": 500,  # unlimited would block in one sweep
-        "unacked_mutex_expire": 30,  # a worker killed inside a sweep stops recovery for so long
-        "health_check_interval": 5,  # a half-open connection is found in 10 s, not 46 s
-        "socket_timeout": 10,  # without it a publish can hang for ever
-        "socket_connect_timeout": 3,
-        "socket_keepalive": True,
-        "priority_steps": [0],  # one list per queue
-        "queue_order_strategy": "round_robin",  # interactive waits for one bulk batch at most
-        "global_keyprefix": names.KEY_PREFIX,
-        "max_connections": 20,
-    }
+    "health_check_interval": 5,  # seconds; a half-open connection is found in 10 s, not 46 s
+    "socket_timeout": 10,  # without it a publish can hang for ever
+    "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    "priority_steps": [0],  # one list per queue
+    "global_keyprefix": names.BROKER_PREFIX,
+    "max_connections": 20,
+    "queue_order": names.QUEUES,  # ours: strictly in this order, but for each 16th claim
+}
+_STOCK = {  # what only kombu's own transport needs
+    "visibility_timeout": 60,  # seconds; see above
+    "unacked_restore_interval": 5,  # sweep every 5 s x 1, not every 10 s x 10
+    "unacked_restore_throttle": 1,
+    "unacked_restore_limit": 500,  # unlimited would block in one sweep
+    "unacked_mutex_expire": 30,  # a worker killed inside a sweep stops recovery for so long
+    "queue_order_strategy": "round_robin",
 }
 DELIVERY_LIMIT = 20  # how often RabbitMQ takes a message back before it moves it to the dead queue
 _AMQP_CLASS = {
@@ -140,6 +142,17 @@ _AMQP = {
 
 
 def broker_settings(broker_url: str) -> dict[str, object]:
-    """Return the settings that depend on the broker at *broker_url* (Redis/Valkey or RabbitMQ)."""
-    options = _AMQP if broker_url.startswith(("amqp://", "amqps://", "pyamqp://")) else _REDIS
-    return {"broker_url": broker_url, **options}
+    """Return the settings that depend on the broker at *broker_url* (Redis/Valkey or RabbitMQ).
+
+    Redis and Valkey are served by our transport, unless ``stock+`` before the URL asks for kombu's.
+    Raises BadAddress.
+    """
+    if not is_redis(broker_url):
+        return {"broker_url": broker_url, **_AMQP}
+    url = reply_url_of(broker_url)
+    tls = {"broker_use_ssl": tls_options(url)} if url.startswith("rediss://") else {}
+    if broker_url.startswith(STOCK):
+        options = {**_REDIS, **_STOCK}
+        return {"broker_url": broker_url.removeprefix(STOCK), "broker_transport_options": options, **tls}
+    register()
+    return {"broker_url": f"{SCHEME}+{url}", "broker_transport_options": {**_REDIS}, **tls}

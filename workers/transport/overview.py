@@ -1,0 +1,31 @@
+"""What there is on the server: how long queues are, who has what in flight, how much memory is left."""
+
+import redis
+from kombu.utils.encoding import bytes_to_str
+
+from workers.transport import scripts
+from workers.transport.scripts import Keys
+
+
+def queue_state(client: redis.Redis, keys: Keys, queue: str) -> tuple[int, float | None]:
+    """Return how many messages wait on *queue*, and for how many seconds the next one has, if known."""
+    length, age_ms = client.eval(scripts.STATE, 1, keys.queue(queue))
+    return int(length), None if age_ms < 0 else age_ms / 1000
+
+
+def memory(client: redis.Redis) -> tuple[int, int] | None:
+    """Return the server's memory in bytes, used and allowed (0: no limit); None: it may not tell."""
+    try:
+        said = client.info("memory")
+    except redis.exceptions.NoPermissionError:
+        return None
+    return int(said["used_memory"]), int(said.get("maxmemory", 0))
+
+
+def in_flight(client: redis.Redis, keys: Keys) -> dict[str, int]:
+    """Return how many messages each worker has in flight, by the worker's name."""
+    held: dict[str, int] = {}
+    for worker, name in client.hgetall(keys.workers).items():
+        count = client.hlen(keys.inflight(bytes_to_str(worker)))
+        held[bytes_to_str(name)] = held.get(bytes_to_str(name), 0) + count
+    return held
