@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.beats import ALL, ENTRIES, ONCE, SKIP, Beats, beats_over
+from tests.support.beats import ALL, ENTRIES, ONCE, SKIP, Beats, beats_over, urls_of
 from tests.support.valkey import server
 from tests.support.wait import wait_until
 from workers.contract import names
@@ -122,3 +122,27 @@ def test_an_emptied_server_starts_anew_and_repeats_nothing(beats: Beats) -> None
 
     wait_until(lambda: len(beats.read()) >= sent + 6, PATIENCE_S, "it goes on")
     assert beats.leader() is beat
+
+
+def test_no_slot_is_claimed_while_the_broker_is_away(tmp_path: Path) -> None:
+    """The lead is kept elsewhere, so that there is a leader all the time."""
+    with (
+        server(appendonly="yes") as store,
+        server(appendonly="yes") as broker,
+        beats_over(store, tmp_path, urls_of(broker).broker_url) as beats,
+    ):
+        (beat,) = beats.start(1).processes
+        wait_for(beats, ALL, epoch=1, count=2)
+        broker.kill()
+        wait_until(lambda: "the broker is away" in beat.log(), PATIENCE_S, "it notices")
+        claimed = store.client.hgetall(names.BEAT_SLOTS)
+        last = int(claimed[ALL.encode()].split()[0])
+        wait_until(lambda: store.client.time()[0] > last + 3, PATIENCE_S, "slots pass")
+        assert store.client.hgetall(names.BEAT_SLOTS) == claimed
+
+        broker.start()
+        wait_for(beats, ALL, epoch=1, count=len(beats.slots(ALL)) + 3)
+
+        assert beat.log().count("the broker is away") == 1
+        assert len(never_sent(beats)) <= 1
+        assert_each_slot_once(beats)

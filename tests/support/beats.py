@@ -4,7 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from signal import Signals
 from typing import Any, Self
@@ -13,7 +13,7 @@ from celery import Celery
 
 import celeryconfig
 from infra.local.settings import child_environment
-from infra.local.urls import socket_urls
+from infra.local.urls import StackUrls, socket_urls
 from tests.support.valkey import Server
 from tests.support.wait import wait_until
 from workers.contract import names
@@ -63,12 +63,16 @@ class Inbox:
         self._app.close()
 
 
+def urls_of(store: Server) -> StackUrls:
+    """Return the URLs of a fleet that has *store* as its broker and for its replies."""
+    return socket_urls(Path(store.url.removeprefix("unix://")))
+
+
 class BeatProcess:
     """One beat; *directory* holds its ready file and its log."""
 
-    def __init__(self, name: str, store: Server, directory: Path) -> None:
+    def __init__(self, name: str, directory: Path, urls: StackUrls) -> None:
         self._ready_file, self._log = directory / f"{name}.ready", directory / f"{name}.log"
-        urls = socket_urls(Path(store.url.removeprefix("unix://")))
         env = {**child_environment(), **urls.environment(), "ION_READY_FILE": str(self._ready_file)}
         command = [sys.executable, "-m", "celery", "--quiet", "-A", "tests.support.beat_entry", "beat"]
         with self._log.open("wb") as log:
@@ -100,15 +104,17 @@ class BeatProcess:
 class Beats:
     """The beats over one server, and their messages."""
 
-    def __init__(self, store: Server, directory: Path) -> None:
+    def __init__(self, store: Server, directory: Path, broker_url: str | None = None) -> None:
         self.store, self._directory = store, directory
         self.processes: list[BeatProcess] = []
-        self._inbox = Inbox(socket_urls(Path(store.url.removeprefix("unix://"))).broker_url)
+        urls = urls_of(store)
+        self._urls = urls if broker_url is None else replace(urls, broker_url=broker_url)
+        self._inbox = Inbox(self._urls.broker_url)
 
     def start(self, count: int) -> Self:
         """Start so many more beats; return when all of them know who leads."""
         started = [
-            BeatProcess(f"beat{len(self.processes) + index}", self.store, self._directory)
+            BeatProcess(f"beat{len(self.processes) + index}", self._directory, self._urls)
             for index in range(count)
         ]
         self.processes += started
@@ -138,9 +144,9 @@ class Beats:
 
 
 @contextmanager
-def beats_over(store: Server, directory: Path) -> Iterator[Beats]:
-    """Give beats over *store* that end with the block."""
-    beats = Beats(store, directory)
+def beats_over(store: Server, directory: Path, broker_url: str | None = None) -> Iterator[Beats]:
+    """Give beats that end with the block; *store* keeps their lead, and is the broker unless one is named."""
+    beats = Beats(store, directory, broker_url)
     try:
         yield beats
     finally:
