@@ -1,6 +1,7 @@
 """The composition root of a worker: Celery app, tasks, and the runtime they share."""
 
 import time
+from datetime import timedelta
 from typing import Any
 
 from celery import Celery
@@ -8,7 +9,7 @@ from celery import Celery
 import celeryconfig
 from persona_system.pipeline import load_pipeline
 from persona_system.ports import TextAnalyser
-from workers import signals
+from workers import dead_queue, signals
 from workers.base import TaskOptions, bind, bind_periodic
 from workers.caching import open_cache
 from workers.contract import names
@@ -17,6 +18,7 @@ from workers.observability.bugs import log_bug, sentry_reporter
 from workers.runtime import RedisReplies, Runtime, RuntimeSlot
 from workers.settings import WorkerSettings
 from workers.tasks import cache, persona
+from workers.tasks.dead import Retention
 
 
 def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -> Celery:
@@ -46,6 +48,13 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
     bind(app, slot, TaskOptions(names.PERSONA_RECOMMEND), persona.recommend)
     bind_periodic(app, slot, names.CACHE_WARM, cache.warm)
     bind_periodic(app, slot, names.CACHE_PREFETCH, cache.prefetch)
+    url = settings.database_url
+    dead_queue.connect(
+        app,
+        None if url is None else url.get_secret_value(),
+        Retention(timedelta(days=settings.dead_retention_days), settings.dead_max_letters),
+        lambda: slot.get().report_bug,
+    )
     signals.connect(settings, slot)
 
     def beat_scheduler(**given: Any) -> Any:

@@ -31,6 +31,12 @@ class WorkerSettings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None, description="SQLite or PostgreSQL for dead letters; none: they stay on their queue"
     )
+    dead_retention_days: float = Field(
+        default=30.0, gt=0, description="how long a dead letter is kept after it last changed"
+    )
+    dead_max_letters: int = Field(
+        default=100_000, ge=1, description="dead letters kept; beyond them the oldest go"
+    )
 
     cache_url: SecretStr | None = Field(
         default=None, description="Redis/Valkey for cached answers; none: every answer is computed"

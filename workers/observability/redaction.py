@@ -35,9 +35,11 @@ class MessageBodyFilter(logging.Filter):
         self._quoting_formats = quoting_formats
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass, without what it quoted."""
+        """Let a record pass without what it quoted, unless it says nothing new."""
         if record.name == "celery.app.trace" and record.levelno >= logging.WARNING:
             task = getattr(record, "data", {})
+            if task.get("description") == "rejected":
+                return False  # given back on purpose, by a task that says why itself
             error = record.exc_info[1] if record.exc_info else None
             said = describe(error) if error is not None else "see the worker's state"
             record.msg = f"task {task.get('name', '?')}[{task.get('id', '?')}] did not succeed: {said}"

@@ -1,0 +1,215 @@
+"""The worker's end of the queue ``dead``: where its letters go, and when it is consumed at all.
+
+While the database does not take letters, they wait where they are safe.  The letter in hand is given back,
+and the worker leaves the queue alone for a while, longer each time up to half a minute; its other queues go
+on.  Nothing is delayed inside the worker, so nothing can be lost with it.  Without a database the queue is
+not consumed.
+
+Whichever pool runs the task, its request ends in the worker's main process; that is where the queue is left
+and taken up again.
+
+Source: celery/worker/{request,consumer/consumer}.py and celery/app/amqp.py 5.7.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery, bootsteps, signals
+from celery.exceptions import Reject
+from celery.worker.consumer import Tasks
+from celery.worker.request import Request
+
+from workers.contract import names
+from workers.contract.dead_letters import DeadLetter
+from workers.observability.bugs import ReportBug
+from workers.store.errors import StoreError
+from workers.tasks import dead
+from workers.tasks.dead import LetterBook, Retention
+
+if TYPE_CHECKING:
+    from workers.store.dead_letters import DeadLetterStore
+    from workers.store.engine import Store
+
+logger = logging.getLogger(__name__)
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
+_PATIENCE_S = 2.0  # with a locked database: other work waits meanwhile
+
+
+class StoredLetters:
+    """The dead letters in the database at *url*: opened when first used, also after a fork."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.Lock()
+        self._store: Store | None = None
+        self._pid = 0
+
+    def keep(self, letter: DeadLetter) -> bool:
+        """Keep *letter*; say whether that was news; raise StoreError."""
+        return self._letters().keep(letter)
+
+    def tidy(self, before_ms: int, most: int) -> int:
+        """Delete old letters; return how many; raise StoreError."""
+        return self._letters().tidy(before_ms, most)
+
+    def close(self) -> None:
+        """Close this process's connections; a parent's stay the parent's."""
+        with self._lock:
+            if self._store is not None and self._pid == os.getpid():
+                self._store.close()
+            self._store = None
+
+    def _letters(self) -> "DeadLetterStore":
+        # SQLAlchemy is 20 MB of a worker's memory, for those that come across a dead letter
+        from workers.store.dead_letters import DeadLetterStore  # noqa: PLC0415
+        from workers.store.engine import open_store  # noqa: PLC0415
+
+        with self._lock:
+            if self._store is None or self._pid != os.getpid():
+                self._store, self._pid = open_store(self._url, _PATIENCE_S), os.getpid()
+            return DeadLetterStore(self._store)
+
+
+class DeadQueueGate:
+    """Leaves the queue alone while the database does not take letters.  Lives in a worker's main process."""
+
+    def __init__(self) -> None:
+        self._consumer: Any = None
+        self._failures = 0
+        self._waiting = False
+
+    def attach(self, consumer: Any) -> None:
+        """Work with *consumer*, which has just begun; a wait that was under way begins anew."""
+        self._consumer = consumer
+        if self._waiting:
+            consumer.timer.call_after(wait_s(self._failures), self._open)
+
+    def leave(self, why: str) -> None:
+        """Leave the queue for a while.  Any thread."""
+        if self._consumer is not None:
+            self._consumer.call_soon(self._close, why)
+
+    def well(self) -> None:
+        """Note that a letter was kept.  Any thread."""
+        if self._failures:
+            self._failures = 0
+            logger.warning("the database takes dead letters again")
+
+    def _close(self, why: str) -> None:
+        if self._waiting:
+            return
+        self._waiting, self._failures = True, self._failures + 1
+        if self._failures == 1:  # once an outage, however long it is
+            logger.error("DEAD LETTERS WAIT ON THEIR QUEUE: %s; trying again by and by", why)
+        self._consumer.cancel_task_queue(names.DEAD)
+        self._consumer.timer.call_after(wait_s(self._failures), self._open)
+
+    def _open(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            self._consumer.add_task_queue(names.DEAD)
+
+
+def wait_s(failures: int) -> float:
+    """Return how long the queue is left alone after *failures* in a row."""
+    return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(failures - 1, 10))
+
+
+def connect(app: Celery, url: str | None, retention: Retention, report_bug: Callable[[], ReportBug]) -> None:
+    """Bind the tasks of dead letters to *app*, and let its workers consume them if there is a *url*.
+
+    *report_bug* gives the reporter of the process that asks.
+    """
+    gate = DeadQueueGate()
+
+    class Gate(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+        """Tells the gate of each new connection, after the queues are consumed."""
+
+        requires = (Tasks,)
+
+        def start(self, consumer: Any) -> None:
+            gate.attach(consumer)
+
+    app.steps["consumer"].add(Gate)
+    options = {"Request": _request_of(gate), "acks_on_timeout": False}  # whatever happens, it is kept
+    if url is None:
+        app.task(_keep_nothing, name=names.DEAD_KEEP, **options)
+        app.task(_tidy_nothing, name=names.DEAD_TIDY)
+        signals.worker_init.connect(_leave_the_queue, weak=False, dispatch_uid="ion-dead")
+        return
+    book = StoredLetters(url)
+    app.task(_keeper(book, report_bug), name=names.DEAD_KEEP, **options)
+    app.task(_tidier(book, retention, report_bug), name=names.DEAD_TIDY)
+
+    def close(**_: Any) -> None:
+        book.close()
+
+    for signal in (signals.worker_process_shutdown, signals.worker_shutdown):
+        signal.connect(close, weak=False, dispatch_uid="ion-dead")
+
+
+def _keeper(book: LetterBook, report_bug: Callable[[], ReportBug]) -> Callable[[bytes], None]:
+    def keep(payload: bytes) -> None:
+        try:
+            dead.keep(payload, book, _now_ms())
+        except StoreError as error:
+            raise Reject(str(error), requeue=True) from None
+        except Exception as error:  # noqa: BLE001 - whatever it is, the letter must not be lost
+            report_bug()("keeping a dead letter", error)
+            raise Reject(f"an internal error ({type(error).__name__})", requeue=True) from None
+
+    return keep
+
+
+def _tidier(
+    book: LetterBook, retention: Retention, report_bug: Callable[[], ReportBug]
+) -> Callable[[], None]:
+    def tidy() -> None:
+        try:
+            dead.tidy(book, retention, _now_ms())
+        except StoreError as error:
+            logger.warning("old dead letters stay for now: %s", error)
+        except Exception as error:  # noqa: BLE001 - upkeep that fails must not look like a failed answer
+            report_bug()(names.DEAD_TIDY, error)
+
+    return tidy
+
+
+def _request_of(gate: DeadQueueGate) -> type:
+    class LetterRequest(Request):  # type: ignore[misc]  # Celery ships no types
+        """A letter's delivery, which tells the gate how it ended."""
+
+        def acknowledge(self) -> None:
+            super().acknowledge()
+            gate.well()
+
+        def on_failure(self, exc_info: Any, *args: Any, **options: Any) -> Any:
+            error = getattr(exc_info.exception, "exc", exc_info.exception)  # prefork wraps it
+            if isinstance(error, Reject):
+                gate.leave(str(error.reason))
+            return super().on_failure(exc_info, *args, **options)
+
+    return LetterRequest
+
+
+def _keep_nothing(payload: bytes) -> None:
+    """Give back a letter that came though nobody asked for it, such as by remote control."""
+    _ = payload
+    raise Reject("there is no database; set ION_DATABASE_URL", requeue=True)
+
+
+def _tidy_nothing() -> None:
+    """Have nothing to delete."""
+
+
+def _leave_the_queue(sender: Any = None, **_: Any) -> None:
+    sender.app.amqp.queues.deselect(names.DEAD)
+
+
+def _now_ms() -> int:
+    return int(time.time() * 1000)
