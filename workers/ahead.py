@@ -15,7 +15,7 @@ from persona_system.errors import InvalidInput
 from workers.contract.payloads import Job
 from workers.observability.bugs import ReportBug
 from workers.recipes import Recipe
-from workers.tasks.batch import Kind
+from workers.tasks.answering import Kind
 
 _encode = msgspec.msgpack.Encoder().encode
 

@@ -15,10 +15,13 @@ from workers.caching import open_cache
 from workers.contract import names
 from workers.dead_letter import BrokerDeadLetters
 from workers.observability.bugs import log_bug, sentry_reporter
-from workers.runtime import RedisReplies, Runtime, RuntimeSlot
+from workers.requeue import BrokerQueues
+from workers.runtime import Runtime, RuntimeSlot
 from workers.settings import WorkerSettings
+from workers.settling import RedisSettlements
 from workers.tasks import cache, persona
 from workers.tasks.dead import Retention
+from workers.watchdog import SignalAlarm, Watchdog
 
 
 def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -> Celery:
@@ -33,14 +36,17 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
         report_bug = log_bug if dsn is None else sentry_reporter(dsn.get_secret_value())
         pipeline = load_pipeline(analyser, settings.catalogue_dir, settings.max_text_chars)
         answers, upkeep = open_cache(settings, pipeline, report_bug)
+        settlements = RedisSettlements(settings.effective_reply_url, settings.reply_timeout_s)
         return Runtime(
             pipeline=pipeline,
-            replies=RedisReplies(settings.effective_reply_url, settings.reply_timeout_s),
+            settlements=settlements,
             dead_letters=BrokerDeadLetters(app),
             now_ms=lambda: time.time() * 1000,
             report_bug=report_bug,
             answers=answers,
             upkeep=upkeep,
+            queues=BrokerQueues(app),
+            watch=Watchdog(settings.hard_limit_s, settlements.hangs, SignalAlarm()),
         )
 
     slot = RuntimeSlot(build_runtime)

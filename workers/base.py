@@ -1,24 +1,31 @@
 """Bind plain task functions to Celery, with options that are checked.
 
-Celery accepts misspelt task options silently; here they are the fields of a frozen dataclass.
+Celery accepts misspelt task options silently; here they are the fields of a frozen dataclass.  Nothing of
+ours raises out of a task: Celery would acknowledge its message, and nobody would answer it.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery, Task
+from celery.exceptions import Reject
 
-from workers.delivery import Delivery
+from workers import retry
+from workers.delivery import Delivery, delivery_of
 from workers.errors import Unanswerable, Unavailable
+from workers.retry import Backoff, Failure
 from workers.runtime import Runtime, RuntimeSlot
-from workers.tasks.opening import letter_of
+from workers.tasks.opening import letter_of, refuse
 
 logger = logging.getLogger(__name__)
 
 TaskBody = Callable[[bytes, Runtime, Delivery], None]
 PeriodicBody = Callable[[Runtime], None]
+
+_PAUSE_S = 1.0  # before a message goes back to a broker that takes no other
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,52 +33,73 @@ class TaskOptions:
     """Celery's options of one task; whatever is the same for all of them stands in celeryconfig."""
 
     name: str
-    max_retries: int = 8  # of the delivery of an answer, not of the work
-    retry_backoff_s: float = 0.5  # doubles with each try up to the longest: 39.5 s in all,
-    retry_longest_s: float = 8.0  # beyond the default deadline of the jobs that wait for it
-
-    def countdown_s(self, tries: int) -> float:
-        """Return how long to wait after *tries* retries."""
-        return min(self.retry_longest_s, self.retry_backoff_s * 2.0**tries)
+    backoff: Backoff = retry.REPLIES  # of the delivery of an answer, not of the work
 
 
 def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -> None:
     """Register *body* with *app* as the Celery task of these *options*.
 
     A batch whose answer could not be delivered is tried again with backoff, and kept as a dead letter when
-    the retries are spent.
+    the tries are spent.  One whose handling fails unexpectedly is tried once more, then kept as well, and
+    its jobs end as dead.  While the broker takes neither, the message goes back to it.
     """
 
     def run(task: Task, payload: bytes) -> None:
-        delivery = _delivery(task.request, options.name)
+        runtime, request = slot.get(), task.request
+        info = request.delivery_info or {}
+        delivery = delivery_of(
+            request.headers, options.name, str(info.get("routing_key", "")), str(request.hostname or "")
+        )
         try:
-            body(payload, slot.get(), delivery)
+            try:
+                body(payload, runtime, delivery)
+            except Unavailable as error:
+                _try_again(payload, delivery, runtime, request, error, options.backoff)
+            except Exception as error:  # noqa: BLE001 - see the module's docstring
+                runtime.report_bug(options.name, error)
+                _give_up(payload, delivery, runtime, request, type(error).__name__)
         except Unavailable as error:
-            tries = task.request.retries
-            logger.warning("%s: %s (try %d of %d)", options.name, error, tries + 1, options.max_retries + 1)
-            if tries >= options.max_retries:
-                why = Unanswerable(
-                    "UNDELIVERABLE", "reply_to", f"its answer found no taker: {error}", "retry"
-                )
-                runtime = slot.get()
-                runtime.dead_letters.keep(letter_of(payload, delivery, why, int(runtime.now_ms())))
-                return
-            raise task.retry(
-                countdown=options.countdown_s(tries),
-                argsrepr=task.request.argsrepr,
-                kwargsrepr="{}",
-            ) from None
-        except Exception as error:
-            slot.get().report_bug(options.name, error)
-            raise
+            logger.error("%s: %s; its message goes back", options.name, error)  # noqa: TRY400 - nothing to add
+            time.sleep(_PAUSE_S)
+            raise Reject(str(error), requeue=True) from None
 
-    app.task(run, bind=True, name=options.name, max_retries=options.max_retries)
+    app.task(run, bind=True, name=options.name, Request="workers.request:CountedRequest")
 
 
-def _delivery(request: Any, task: str) -> Delivery:
-    """Return what Celery knows of how the message came."""
-    info = request.delivery_info or {}
-    return Delivery(task, str(info.get("routing_key", "")), str(request.hostname or ""))
+def _try_again(
+    payload: bytes, delivery: Delivery, runtime: Runtime, request: Any, error: Unavailable, backoff: Backoff
+) -> None:
+    tries = request.retries + 1
+    logger.warning("%s: %s (try %d of %d)", delivery.task, error, tries, backoff.tries)
+    match retry.decide(Failure.UNAVAILABLE, tries, None, backoff, runtime.chance()):
+        case retry.RetryAfter(wait_s):
+            _put_again(payload, delivery, runtime, request, wait_s)
+        case retry.GiveUp(why):
+            problem = f"its answer found no taker, {why}: {error}"
+            undeliverable = Unanswerable("UNDELIVERABLE", "reply_to", problem, "send it again")
+            runtime.dead_letters.keep(letter_of(payload, delivery, undeliverable, int(runtime.now_ms())))
+
+
+def _give_up(payload: bytes, delivery: Delivery, runtime: Runtime, request: Any, what: str) -> None:
+    """Try once more what fails unexpectedly, since that may depend on the moment; then bury it."""
+    if request.retries == 0:
+        _put_again(payload, delivery, runtime, request, runtime.chance())
+        return
+    problem = f"handling it failed, again, with an internal error ({what})"
+    refuse(
+        payload, delivery, runtime, Unanswerable("INTERNAL", "batch", problem, "mend it, then send it again")
+    )
+
+
+def _put_again(payload: bytes, delivery: Delivery, runtime: Runtime, request: Any, wait_s: float) -> None:
+    runtime.queues.put(
+        delivery,
+        request.id,
+        payload,
+        str(request.argsrepr or ""),
+        wait_s=wait_s,
+        retries=request.retries + 1,
+    )
 
 
 def bind_periodic(app: Celery, slot: RuntimeSlot, name: str, body: PeriodicBody) -> None:

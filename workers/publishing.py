@@ -13,7 +13,7 @@ _PATIENCE_S = 5.0
 
 
 def put(app: Celery, queue: str, message: Any) -> None:
-    """Put a Celery *message*, of ``as_task_v2``, on *queue*; raise Unavailable if the broker did not take it."""
+    """Put a Celery *message*, of ``as_task_v2``, on *queue*; raise Unavailable if that failed."""
     broken = _transport_errors(app)
     try:
         with (

@@ -5,31 +5,20 @@ builds per process id; threads of one process share one runtime.
 """
 
 import os
+import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
-
 from persona_system.pipeline import PersonaPipeline
 from workers.answers import Answers, NullAnswers
-from workers.contract import names
 from workers.contract.dead_letters import DeadLetter
+from workers.delivery import Delivery
 from workers.errors import Unavailable
 from workers.observability.bugs import ReportBug, log_bug
-
-
-class ReplySender(Protocol):
-    """Takes a packed reply to the producer that waits for it."""
-
-    def send(self, reply_to: str, packed: bytes) -> None:
-        """Store the reply; raise Unavailable when that failed."""
-
-    def close(self) -> None:
-        """Give the connections back."""
+from workers.settling import Settlements
+from workers.watchdog import NoWatch, Watch
 
 
 class DeadLetters(Protocol):
@@ -37,6 +26,42 @@ class DeadLetters(Protocol):
 
     def keep(self, letter: DeadLetter) -> None:
         """Store *letter*, once however often it is told to; raise Unavailable when that failed."""
+
+
+class Queues(Protocol):
+    """Takes batches for workers."""
+
+    def put(
+        self,
+        delivery: Delivery,
+        batch_id: str,
+        payload: bytes,
+        shown: str,
+        *,
+        wait_s: float = 0.0,
+        retries: int = 0,
+    ) -> None:
+        """Put a packed batch where *delivery* came from; raise Unavailable when the broker refuses.
+
+        It is handed out in *wait_s*, with the delivery's history.  *shown* is what operators see of it.
+        """
+
+
+class NoQueues:
+    """No broker to put anything on."""
+
+    def put(
+        self,
+        delivery: Delivery,  # noqa: ARG002 - the protocol's signature
+        batch_id: str,  # noqa: ARG002 - likewise
+        payload: bytes,  # noqa: ARG002 - likewise
+        shown: str,  # noqa: ARG002 - likewise
+        *,
+        wait_s: float = 0.0,  # noqa: ARG002 - likewise
+        retries: int = 0,  # noqa: ARG002 - likewise
+    ) -> None:
+        """Refuse."""
+        raise Unavailable("the broker", "this process has none")
 
 
 class Upkeep(Protocol):
@@ -67,48 +92,30 @@ class NoUpkeep:
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """The collaborators of a task.  *now_ms* reads the wall clock, in ms since the Unix epoch."""
+    """The collaborators of a task.  *now_ms* reads the wall clock, in ms since the Unix epoch.
+
+    *careful* is held by the thread that answers a suspect batch, so that no two do so at once: if the
+    process is lost then, it is known with which.
+    """
 
     pipeline: PersonaPipeline
-    replies: ReplySender
+    settlements: Settlements
     dead_letters: DeadLetters
     now_ms: Callable[[], float]
     report_bug: ReportBug = log_bug
     answers: Answers = field(default_factory=NullAnswers)
     upkeep: Upkeep = field(default_factory=NoUpkeep)
+    queues: Queues = field(default_factory=NoQueues)
+    watch: Watch = field(default_factory=NoWatch)
+    chance: Callable[[], float] = random.random
+    careful: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self) -> None:
         """Close what holds connections."""
+        self.watch.close()
         self.upkeep.close()
         self.answers.close()
-        self.replies.close()
-
-
-class RedisReplies:
-    """Replies as one list per producer process, whose expiry every push renews."""
-
-    def __init__(self, url: str, timeout_s: float) -> None:
-        self._client = redis.Redis.from_url(
-            url,
-            socket_timeout=timeout_s,
-            retry=Retry(NoBackoff(), 1),  # once, for a connection that went stale; then the task's backoff
-            client_name="ion-worker",
-        )
-
-    def send(self, reply_to: str, packed: bytes) -> None:
-        """Append *packed* to the producer's list, in one round trip; raise Unavailable on failure."""
-        key = names.reply_key(reply_to)
-        try:
-            with self._client.pipeline(transaction=True) as pipe:
-                pipe.rpush(key, packed)
-                pipe.expire(key, names.REPLY_TTL_S)
-                pipe.execute()
-        except redis.RedisError as error:
-            raise Unavailable("the reply store", type(error).__name__) from error
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        self.settlements.close()
 
 
 class RuntimeSlot:

@@ -1,14 +1,13 @@
 """Messages as bytes: the same in and out, smaller on the way, and hostile ones refused."""
 
-import time
-
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from persona_system.pipeline import load_pipeline
-from tests.support.loopback import KeptDeadLetters, Loopback
+from tests.support.loopback import KeptDeadLetters
+from tests.support.settling import MemorySettlements
 from workers.contract.payloads import Job
 from workers.contract.wire import MAX_UNPACKED_BYTES, Unreadable, compress, decompress
 from workers.runtime import Runtime
@@ -51,7 +50,7 @@ def test_a_hostile_message_is_refused_and_kept(data: bytes) -> None:
         decompress(data)
 
     kept = KeptDeadLetters()
-    replies = Loopback(load_pipeline(), lambda: time.time() * 1000)
-    persona.process(data, Runtime(load_pipeline(), replies, kept, lambda: 0.0))
+    settlements = MemorySettlements()
+    persona.process(data, Runtime(load_pipeline(), settlements, kept, lambda: 0.0))
     assert [(letter.payload, letter.code) for letter in kept.kept] == [(data, "UNREADABLE")]
-    assert replies.poll(0.0) == []
+    assert settlements.replies == []

@@ -3,11 +3,13 @@
 import copy
 import functools
 import time
+import uuid
 from typing import Any, Self
 
 import msgspec
 
 from persona_system.pipeline import PersonaPipeline, load_pipeline
+from tests.support.settling import MemorySettlements
 from tests.support.wait import wait_until
 from workers.answers import CachedAnswers
 from workers.caching import CacheUpkeep, open_cache
@@ -43,7 +45,12 @@ class InProcessWorker:
         assert answers.cache.redis is not None
         self.redis = answers.cache.redis
         self.runtime = Runtime(
-            self.pipeline, self, self, lambda: time.time() * 1000, answers=answers, upkeep=upkeep
+            self.pipeline,
+            MemorySettlements(lambda _, packed: self._sent.append(packed)),
+            self,
+            lambda: time.time() * 1000,
+            answers=answers,
+            upkeep=upkeep,
         )
         self._sent: list[bytes] = []
 
@@ -60,17 +67,9 @@ class InProcessWorker:
         """Return what this worker has counted in *scope* so far."""
         return self.redis.counters.counts().get(scope, {})
 
-    def send(self, reply_to: str, packed: bytes) -> None:
-        """Take a reply."""
-        _ = reply_to
-        self._sent.append(packed)
-
     def keep(self, letter: DeadLetter) -> None:
         """Refuse dead letters: there are none in these stories."""
         raise AssertionError(letter.problem)
-
-    def close(self) -> None:
-        """Nothing of its own."""
 
     def __enter__(self) -> Self:
         wait_until(lambda: self.answers.cache.up, what="the worker's link to the store")
@@ -81,7 +80,9 @@ class InProcessWorker:
 
     def _answer(self, jobs: list[Job], fields: dict[str, Any], *, recommend: bool) -> list[Outcome]:
         packed = [msgspec.Raw(msgspec.msgpack.encode(job)) for job in jobs]
-        batch = Batch(id="b", reply_to="me", sent_ms=int(time.time() * 1000), jobs=packed, **fields)
+        batch = Batch(
+            id=uuid.uuid4().hex, reply_to="me", sent_ms=int(time.time() * 1000), jobs=packed, **fields
+        )
         task = persona.recommend if recommend else persona.process
         task(msgspec.msgpack.encode(batch), self.runtime)
         reply = msgspec.msgpack.decode(decompress(self._sent.pop()), type=Reply)

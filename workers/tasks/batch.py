@@ -1,124 +1,186 @@
 """Answer one batch: every job gets exactly one outcome, and a bad job never fails its neighbours.
 
 The steps of every batch task: open the batch, unpack its jobs, look them up in the cache, compute what is
-not there, send one reply, keep what was computed.  What a job *means* is a ``Kind``, given by the task.
+not there, settle the batch with one reply, keep what was computed.  What a job *means* is a ``Kind``, given
+by the task.  A batch that workers were lost with takes another way (``workers.isolation``).
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 import msgspec
 
-from persona_system.cache.answers import BULK, CachePolicy
-from persona_system.errors import InvalidInput
-from workers.answers import Plan, RequestId
-from workers.contract.payloads import Job, Outcome, Problem, Reply, Status, with_metadata
+from persona_system.cache.answers import BULK
+from workers import isolation, retry
+from workers.answers import NullAnswers, Plan
+from workers.contract.payloads import Batch, Job, Outcome, Problem, Reply, Status
 from workers.contract.wire import compress
 from workers.delivery import Delivery
 from workers.errors import Unanswerable
 from workers.runtime import Runtime
-from workers.tasks.opening import id_of, open_batch, refuse
+from workers.settling import DONE, Mark, Part
+from workers.tasks.answering import Kind, NotNow, answer, unpack
+from workers.tasks.burying import bury
+from workers.tasks.opening import open_batch, refuse
+from workers.tasks.parting import send_parts
+from workers.watchdog import Work
 
 logger = logging.getLogger(__name__)
 
 _ASKED_JUST_NOW_MS = 100.0  # since the producer looked; beyond it another worker may have the answer
+_AS_EVER = isolation.Answer(carefully=False)
+_NO_CACHE = NullAnswers()
+
+_LATER = Outcome("", Status.FAILED)  # stands for a job that is tried again; never sent
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_job = msgspec.msgpack.Decoder(Job).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What a task's jobs are: how one is answered and by whom, and what its answer depends on."""
-
-    policy: CachePolicy
-    request_id: RequestId
-    answer: Callable[[Job], Any]
-    persona_of: Callable[[Any], str]
 
 
 def answer_batch(payload: bytes, delivery: Delivery, runtime: Runtime, kind: Kind) -> None:
-    """Answer the packed batch *payload*, job by job as *kind* says, and send its one reply.
+    """Answer the packed batch *payload*, job by job as *kind* says, and settle it.
 
     A message of an unknown schema version, or one that is no batch at all, is kept with the dead
-    letters as it came.  Raises Unavailable when the reply or the dead letter cannot be stored: then
-    nothing was answered, and the message is to be tried again.
+    letters as it came.  Raises Unavailable when the reply store or the broker does not answer: then the
+    message is to be tried again, and what was done already will not be done twice.
     """
-    taken_up_ms = runtime.now_ms()
+    work = runtime.watch.begin()
     try:
-        batch = open_batch(payload)
-    except Unanswerable as error:
-        refuse(payload, delivery, runtime, error)
-        return
-    queued_ms = max(0.0, taken_up_ms - batch.sent_ms)
-    jobs = [_unpack(packed, taken_up_ms) for packed in batch.jobs]
-    plan = runtime.answers.begin(
-        BULK if batch.bulk is True and kind.policy.endpoint == "process" else kind.policy,
-        kind.request_id,
-        [job if isinstance(job, Job) else None for job in jobs],
-        ask_store=batch.looked_up is not True or queued_ms > _ASKED_JUST_NOW_MS,
-    )
-    outcomes = [
-        _answer(job, place, plan, kind, runtime) if isinstance(job, Job) else job
-        for place, job in enumerate(jobs)
-    ]
-    reply = Reply(
-        batch_id=batch.id,
-        queued_ms=queued_ms,
-        worked_ms=runtime.now_ms() - taken_up_ms,
-        outcomes=outcomes,
-    )
-    runtime.replies.send(batch.reply_to, compress(_encode(reply)))
-    runtime.answers.finish(plan)
-
-
-def _unpack(packed: msgspec.Raw, now_ms: float) -> Job | Outcome:
-    """Return the job, or how it has ended already."""
-    try:
-        job = _decode_job(packed)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        message, _, path = str(error).partition(" - at ")
-        problem = Problem(
-            "INVALID_INPUT", message, path.strip("`$.") or "job", "send what the contract names"
-        )
-        return Outcome(id_of(packed), Status.REJECTED, problem=problem)
-    if job.deadline_ms is not None and now_ms > job.deadline_ms:
-        return Outcome(job.id, Status.EXPIRED)
-    return job
-
-
-def _answer(job: Job, place: int, plan: Plan, kind: Kind, runtime: Runtime) -> Outcome:
-    known = plan.keys[place] is not None
-    value = plan.ready(place) if known else None
-    cached = value is not None
-    if value is None:
+        taken_up_ms = runtime.now_ms()
         try:
-            if known:
-                value, cached = _compute(job, place, plan, kind, runtime)
-            else:
-                value = _encode(kind.answer(job))
-        except InvalidInput as error:
-            problem = Problem(error.code, error.problem, error.field, error.fix)
-            return Outcome(job.id, Status.REJECTED, problem=problem)
-        except Exception as error:  # noqa: BLE001 - a bug in one answer must not take its neighbours with it
-            runtime.report_bug("answering a job", error)
-            value, cached = plan.old(place), True
-            if value is None:
-                problem = Problem("INTERNAL", f"an internal error ({type(error).__name__})")
-                return Outcome(job.id, Status.FAILED, problem=problem)
-    if job.metadata is not None:
-        value = with_metadata(value, job.metadata)
-    return Outcome(job.id, Status.OK, msgspec.Raw(value), cached=cached)
+            batch = open_batch(payload)
+        except Unanswerable as error:
+            refuse(payload, delivery, runtime, error)
+            return
+        work.batch_id = batch.id
+        _Answering(batch, delivery, runtime, kind, work, taken_up_ms, runtime.chance()).run()
+    finally:
+        runtime.watch.end(work)
 
 
-def _compute(job: Job, place: int, plan: Plan, kind: Kind, runtime: Runtime) -> tuple[bytes, bool]:
-    """Return the packed answer, and whether it was another's: the cache may know a process that is at it."""
+@dataclass(slots=True, eq=False)
+class _Answering:
+    """One delivery of one batch, being answered."""
 
-    def make() -> tuple[bytes, str]:
-        result = kind.answer(job)
-        return _encode(result), kind.persona_of(result)
+    batch: Batch
+    delivery: Delivery
+    runtime: Runtime
+    kind: Kind
+    work: Work
+    taken_up_ms: float
+    chance: float
+    again: dict[int, float] = field(default_factory=dict)  # jobs to try once more, and after how many s
+    durable: list[int] = field(default_factory=list)  # places of durable jobs
 
-    value, computed = runtime.answers.compute(plan, place, make)
-    return value, not computed
+    def run(self) -> None:
+        """Do with the batch what its history demands."""
+        match self._decide():
+            case isolation.Answer(carefully=False):
+                self._answer()
+            case isolation.Answer():
+                self._answer_carefully()
+            case isolation.Split(parts):
+                names = ", ".join(f"{part.name} ({len(part.jobs)})" for part in parts)
+                logger.warning("batch %s cost workers; answered in parts: %s", self.batch.id, names)
+                self._settle([], Mark("split", list(parts)))
+            case isolation.Bury(hung):
+                lost = self.delivery.lost + self._lost_before()
+                self._unpack(0)
+                self._settle([bury(self.batch, lost, self.delivery, self.runtime, hung=hung)])
+
+    def _decide(self) -> isolation.Decision | None:
+        """Return what is to be done; None: nothing any more."""
+        before = self._lost_before()
+        if not self.delivery.lost and not before:
+            return _AS_EVER
+        mark, journal = self.runtime.settlements.look(self.batch.reply_to, self.batch.id)
+        if mark is not None:
+            send_parts(self.batch, mark, self.delivery, self.runtime)
+            return None
+        return isolation.decide(len(self.batch.jobs), self.delivery.lost, before, journal)
+
+    def _lost_before(self) -> int:
+        return 0 if self.batch.lost is msgspec.UNSET else self.batch.lost
+
+    def _answer(self) -> None:
+        batch, kind, runtime = self.batch, self.kind, self.runtime
+        jobs = [self._unpack(place) for place in range(len(batch.jobs))]
+        plan = runtime.answers.begin(
+            BULK if batch.bulk is True and kind.policy.endpoint == "process" else kind.policy,
+            kind.request_id,
+            [job if isinstance(job, Job) else None for job in jobs],
+            ask_store=batch.looked_up is not True or self._queued_ms() > _ASKED_JUST_NOW_MS,
+        )
+        self._settle([self._end(job, place, place, plan) for place, job in enumerate(jobs)])
+        runtime.answers.finish(plan)
+
+    def _answer_carefully(self) -> None:
+        """Answer one job after the other, without the cache, each noted before anything is done with it."""
+        runtime, batch, lost = self.runtime, self.batch, self.delivery.lost
+        while not runtime.careful.acquire(timeout=1.0):
+            self.work.steps += 1  # another thread is at it, and is watched itself
+        try:
+            ends: list[Outcome] = []
+            for place in range(len(batch.jobs)):
+                runtime.settlements.at_work(batch.id, place, lost)
+                job = self._unpack(place)
+                plan = _NO_CACHE.begin(self.kind.policy, self.kind.request_id, [None], ask_store=False)
+                ends.append(self._end(job, place, 0, plan))
+            runtime.settlements.at_work(batch.id, len(batch.jobs), lost)
+            self._settle(ends)
+        finally:
+            runtime.careful.release()
+
+    def _unpack(self, place: int) -> Job | Outcome:
+        """Return the job at *place*, or how it has ended already."""
+        job = unpack(self.batch.jobs[place])
+        if isinstance(job, Job):
+            if job.durable:
+                self.durable.append(place)
+            if job.deadline_ms is not None and self.taken_up_ms > job.deadline_ms:
+                return Outcome(job.id, Status.EXPIRED)
+        return job
+
+    def _end(self, job: Job | Outcome, place: int, planned: int, plan: Plan) -> Outcome:
+        """Return how the job at *place*, the *planned*-th of the *plan*, ends; _LATER, if it does not yet."""
+        self.work.steps += 1
+        if isinstance(job, Outcome):
+            return job
+        try:
+            return answer(job, planned, plan, self.kind, self.runtime)
+        except NotNow as error:
+            what = error.what
+        tries, now_ms = job.tries + 1, self.runtime.now_ms()
+        left_s = None if job.deadline_ms is None else (job.deadline_ms - now_ms) / 1000
+        match retry.decide(retry.Failure.UNAVAILABLE, tries, left_s, retry.JOBS, self.chance):
+            case retry.RetryAfter(wait_s):
+                self.again[place] = wait_s
+                return _LATER
+            case retry.GiveUp(why):
+                problem = Problem("UNAVAILABLE", f"{what} is not available: {why}", fix="send it again later")
+                return Outcome(job.id, Status.FAILED, problem=problem, tries=tries)
+
+    def _settle(self, ends: list[Outcome], mark: Mark = DONE) -> None:
+        """End the batch, unless it has its end: with the outcomes that there are, and parts for the rest."""
+        runtime, batch, again = self.runtime, self.batch, self.again
+        if again:
+            careful = min(1, self.delivery.lost + self._lost_before())
+            wait_ms = int(min(again.values()) * 1000)
+            mark = Mark(parts=[Part("again", list(again), careful, again=True, wait_ms=wait_ms)])
+        kept = [place for place in self.durable if place not in again]
+        if kept:
+            held = runtime.settlements.record([ends[place] for place in kept])
+            for place, end in zip(kept, held, strict=True):
+                ends[place] = end
+        reply = Reply(
+            batch_id=batch.id,
+            queued_ms=self._queued_ms(),
+            worked_ms=runtime.now_ms() - self.taken_up_ms,
+            outcomes=[end for end in ends if end is not _LATER] if again else ends,
+        )
+        there = runtime.settlements.settle(batch.reply_to, batch.id, mark, compress(_encode(reply)))
+        left = mark if there is None else there
+        if left.parts:
+            send_parts(batch, left, self.delivery, runtime)
+
+    def _queued_ms(self) -> float:
+        return max(0.0, self.taken_up_ms - self.batch.sent_ms)

@@ -11,17 +11,20 @@ from workers.contract.wire import Unreadable, decompress
 from workers.delivery import Delivery
 from workers.errors import Unanswerable
 from workers.runtime import Runtime
+from workers.settling import DONE
 
 logger = logging.getLogger(__name__)
 
 _REASONS = {
     "UNKNOWN_SCHEMA_VERSION": Reason.UNKNOWN_VERSION,
     "UNDELIVERABLE": Reason.UNDELIVERABLE,
+    "INTERNAL": Reason.INTERNAL,
 }
 
 
 class _JobId(msgspec.Struct):
     id: str = ""
+    durable: bool = False
 
 
 class _Envelope(msgspec.Struct):
@@ -77,7 +80,8 @@ def _unknown_version(version: int) -> Unanswerable:
 
 def refuse(payload: bytes, delivery: Delivery, runtime: Runtime, error: Unanswerable) -> None:
     """Keep the message as a dead letter and tell its producer, if it names one; raise Unavailable."""
-    runtime.dead_letters.keep(letter_of(payload, delivery, error, int(runtime.now_ms())))
+    letter = letter_of(payload, delivery, error, int(runtime.now_ms()))
+    runtime.dead_letters.keep(letter)
     logger.error("message kept as a dead letter: %s", error)
     try:
         envelope = _decode_envelope(decompress(payload))
@@ -86,8 +90,12 @@ def refuse(payload: bytes, delivery: Delivery, runtime: Runtime, error: Unanswer
     if envelope.reply_to:
         problem = Problem(error.code, error.problem, error.field, error.fix)
         outcomes = [Outcome(job.id, Status.DEAD, problem=problem) for job in envelope.jobs]
+        durable = [end for job, end in zip(envelope.jobs, outcomes, strict=True) if job.durable]
+        if durable:
+            runtime.settlements.record(durable)
         reply = Reply(batch_id=envelope.id, queued_ms=0.0, worked_ms=0.0, outcomes=outcomes)
-        runtime.replies.send(envelope.reply_to, _encode(reply))
+        batch_id = envelope.id if envelope.id else letter.id
+        runtime.settlements.settle(envelope.reply_to, batch_id, DONE, _encode(reply))
 
 
 def letter_of(payload: bytes, delivery: Delivery, error: Unanswerable, now_ms: int) -> DeadLetter:

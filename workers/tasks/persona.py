@@ -6,7 +6,8 @@ from persona_system.pipeline import PersonaPipeline
 from workers.contract.payloads import Job
 from workers.delivery import FIRST, Delivery
 from workers.runtime import Runtime
-from workers.tasks.batch import Kind, answer_batch
+from workers.tasks.answering import Kind
+from workers.tasks.batch import answer_batch
 
 
 def process(payload: bytes, runtime: Runtime, delivery: Delivery = FIRST) -> None:

@@ -10,13 +10,16 @@ from persona_system.cache.answers import PROCESS, process_request
 from persona_system.errors import PersonaError
 from persona_system.models import Context, Message, Recommendation, Response
 from persona_system.pipeline import load_pipeline
+from tests.support.loopback import KeptDeadLetters
+from tests.support.settling import MemorySettlements
 from workers.contract.dead_letters import DeadLetter, Reason
 from workers.contract.payloads import Batch, Job, Outcome, Reply, Status
 from workers.delivery import FIRST
 from workers.errors import Unavailable
 from workers.runtime import Runtime
 from workers.tasks import persona
-from workers.tasks.batch import Kind, answer_batch
+from workers.tasks.answering import Kind
+from workers.tasks.batch import answer_batch
 
 pack = msgspec.msgpack.encode
 PIPELINE = load_pipeline()
@@ -25,26 +28,19 @@ NOW_MS = 1_000_000.0
 
 
 class Fleet:
-    """A runtime whose replies and dead letters are kept in lists."""
+    """A runtime over a reply store, a broker and dead letters in memory."""
 
     def __init__(self) -> None:
-        self.sent: list[tuple[str, bytes]] = []
-        self.kept: list[DeadLetter] = []
-        self.runtime = Runtime(PIPELINE, self, self, lambda: NOW_MS)
-        self.broken = False
+        self.settlements = MemorySettlements()
+        self.letters = KeptDeadLetters()
+        self.runtime = Runtime(PIPELINE, self.settlements, self.letters, lambda: NOW_MS)
 
-    def send(self, reply_to: str, packed: bytes) -> None:
-        if self.broken:
-            raise Unavailable("the reply store", "told to be away")
-        self.sent.append((reply_to, packed))
-
-    def keep(self, letter: DeadLetter) -> None:
-        self.kept.append(letter)
-
-    def close(self) -> None: ...
+    @property
+    def kept(self) -> list[DeadLetter]:
+        return self.letters.kept
 
     def reply(self) -> Reply:
-        ((_, packed),) = self.sent
+        ((_, packed),) = self.settlements.replies
         return msgspec.msgpack.decode(packed, type=Reply)
 
     def outcomes(self) -> list[Outcome]:
@@ -75,7 +71,7 @@ def test_the_reply_goes_to_the_batchs_producer_and_tells_the_wait(fleet: Fleet) 
     """Sent at 999,990 ms and taken up at 1,000,000 ms: it waited 10 ms."""
     persona.process(batch(Job(id="1", text="hi", key=KEY)), fleet.runtime)
 
-    assert fleet.sent[0][0] == "me"
+    assert fleet.settlements.replies[0][0] == "me"
     assert (fleet.reply().batch_id, fleet.reply().queued_ms) == ("b1", 10.0)
 
 
@@ -200,11 +196,11 @@ def test_what_is_no_batch_is_kept(fleet: Fleet, payload: bytes) -> None:
     persona.process(payload, fleet.runtime)
 
     assert [(letter.payload, letter.code) for letter in fleet.kept] == [(payload, "MALFORMED_BATCH")]
-    assert not fleet.sent
+    assert not fleet.settlements.replies
 
 
 def test_a_reply_that_cannot_be_sent_is_the_callers_to_retry(fleet: Fleet) -> None:
-    fleet.broken = True
+    fleet.settlements.broken = True
     with pytest.raises(Unavailable):
         persona.process(batch(Job(id="1", text="hi", key=KEY)), fleet.runtime)
 
