@@ -17,7 +17,10 @@ from infra.local.stack import LocalStack
 from persona_system.errors import InvalidInput
 from producers import PersonaClient, PersonaRequest, Unavailable
 from producers.settings import ClientSettings
+from tests.support.beats import ALL, beats_over
 from tests.support.stack import client_settings_for
+from tests.support.valkey import server
+from tests.support.wait import wait_until
 from workers.contract.addresses import NoReplyStore, reply_url_of
 
 KEY = "calm-medium-learning"
@@ -83,3 +86,14 @@ def test_rabbitmq_keeps_no_replies_so_their_store_has_to_be_named(tmp_path: Path
     settings = ClientSettings.model_validate({"broker_url": "amqp://guest@broker//", "state_dir": tmp_path})
     with PersonaClient(settings) as client, pytest.raises(Unavailable, match="ION_REPLY_URL"):
         client.process("hi", KEY)
+
+
+def test_periodic_work_travels_over_rabbitmq(virtual_host: str, tmp_path: Path) -> None:
+    """Seconds pass between ticks, and beat answers no heartbeats; it connects anew for each."""
+    broker_url = f"amqp://guest:guest@127.0.0.1:5672/{virtual_host}"
+    with server() as store, beats_over(store, tmp_path, broker_url) as beats:
+        beats.start(2)
+        wait_until(lambda: len(beats.slots(ALL)) >= 3, 60)
+
+        slots = beats.slots(ALL)
+        assert slots == list(range(slots[0], slots[-1] + 1))
