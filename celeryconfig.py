@@ -93,6 +93,7 @@ beat_max_loop_interval = 1.0  # seconds between two looks; each renews the lead,
 beat_schedule = table(
     Periodic(names.CACHE_WARM, names.CACHE_WARM, 60, missed="once"),
     Periodic(names.CACHE_PREFETCH, names.CACHE_PREFETCH, 30, missed="skip"),
+    Periodic(names.DEAD_TIDY, names.DEAD_TIDY, 3_600, missed="once"),
 )
 
 # -- brokers ----------------------------------------------------------------------------------------
