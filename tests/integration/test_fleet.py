@@ -26,6 +26,7 @@ from producers.broker import BrokerPublisher
 from producers.replies import ReplyReader
 from producers.settings import ClientSettings
 from tests.support.stack import client_settings_for, start_stack
+from tests.support.valkey import server as broker_server
 from tests.support.wait import wait_until
 from workers.contract import names
 
@@ -158,22 +159,22 @@ def test_a_client_made_before_a_fork_works_in_the_child_and_the_parent(client: P
 def test_no_key_outlives_its_use(client: PersonaClient, stack: LocalStack) -> None:
     """Every key has an expiry, or is the broker's own and permanent by design."""
     client.process("hello", KEY)
-    permanent = ("ion:_kombu.", "ion:unacked", "ion:interactive", "ion:bulk", "ion:dead")
+    broker = ("_kombu.", "workers", "inflight:", *names.QUEUES)  # docs/brokers.md
+    permanent = tuple(f"{names.BROKER_PREFIX}{name}" for name in broker)
     with server(stack) as valkey:
         lasting = [k.decode() for k in valkey.scan_iter() if valkey.ttl(k) == -1]
     assert [key for key in lasting if not key.startswith(permanent)] == []
 
 
-def test_what_operators_see_holds_no_words(client_settings: ClientSettings, stack: LocalStack) -> None:
+def test_what_operators_see_holds_no_words() -> None:
     """The message's headers, which events, logs and Flower are made of, tell counts and queues."""
-    url = client_settings.urls()[0]
-    publisher = BrokerPublisher(url, 1.0, 1.0)
-    publisher.publish("persona.process", names.DEAD, uuid.uuid4().hex, b"\x93 my secret words", 37)
-    publisher.close()
-    with server(stack) as valkey:
-        raw = valkey.rpop("ion:dead")
+    with broker_server() as valkey:
+        publisher = BrokerPublisher(valkey.url, 1.0, 1.0)
+        publisher.publish("persona.process", names.BULK, uuid.uuid4().hex, b"\x93 my secret words", 37)
+        publisher.close()
+        raw = valkey.client.rpop(f"{names.BROKER_PREFIX}{names.BULK}")
     assert isinstance(raw, bytes)
-    assert b"37 jobs, dead" in raw
+    assert b"37 jobs, bulk" in raw
     assert b"secret" not in raw
 
 
