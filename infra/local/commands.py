@@ -23,9 +23,14 @@ _CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.entry")  # 
 WorkerCommand = Callable[[LocalSettings, int], tuple[str, ...]]
 
 
-def valkey_command(binary: Path, data_dir: Path, socket: Path) -> tuple[str, ...]:
-    """Return the command of a server that only *socket* reaches and whose data survives its death."""
+def valkey_command(binary: Path, data_dir: Path, socket: Path, memory_mb: int = 0) -> tuple[str, ...]:
+    """Return the command of a server that only *socket* reaches and whose data survives its death.
+
+    *memory_mb* is its room; 0: as much as the machine has.  Full, it refuses what is new and keeps what it
+    has; clients stop sending before that.
+    """
     options = {
+        "maxmemory": f"{memory_mb}mb",
         "appendonly": "yes",
         "appendfsync": "everysec",  # a crash of the machine costs a second; one of the server, nothing
         "aof-load-truncated": "yes",  # a write cut off by the crash is dropped, not fatal
@@ -105,11 +110,13 @@ def worker_name(index: int) -> str:
     return f"worker{index}"
 
 
-def valkey_spec(state_dir: Path, socket: Path, env: Mapping[str, str]) -> ProcessSpec:
+def valkey_spec(settings: LocalSettings, socket: Path, env: Mapping[str, str]) -> ProcessSpec:
     """Return the embedded server."""
     return ProcessSpec(
         name="valkey",
-        argv=valkey_command(get_binary_path(), state_dir / "valkey", socket),
+        argv=valkey_command(
+            get_binary_path(), settings.state_dir / "valkey", socket, settings.broker_memory_mb
+        ),
         env=env,
         ready=lambda: answers(socket, _PING_S),
         where=str(socket),

@@ -33,6 +33,9 @@ class LocalSettings(BaseSettings):
     state_dir: Path = Field(default=Path(".ion"), description="data, socket and lock of the stack")
     broker_url: SecretStr | None = Field(default=None, description="an external broker, as a Celery URL")
     reply_url: SecretStr | None = Field(default=None, description="external Redis/Valkey for replies")
+    broker_memory_mb: int = Field(
+        default=1024, ge=8, description="room of the embedded broker for queues and replies, in MiB"
+    )
     cache: bool = Field(default=True, description="keep answers for the next who asks; false: compute each")
     cache_url: SecretStr | None = Field(default=None, description="external Redis/Valkey for cached answers")
     cache_memory_mb: int = Field(default=256, ge=8, description="room of the embedded cache server, in MiB")

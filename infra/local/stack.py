@@ -144,7 +144,7 @@ class LocalStack:
         directory = self.settings.state_dir
         mark = {MARKER: str(directory)}
         env = {**mark, **self.urls.environment(), "ION_STATE_DIR": str(directory)}
-        servers = [commands.valkey_spec(directory, self._socket, mark)] if self.embedded else []
+        servers = [commands.valkey_spec(self.settings, self._socket, mark)] if self.embedded else []
         if self.settings.embeds_cache:
             servers.append(commands.cache_spec(self.settings, self._cache_socket, mark))
         clients = [

@@ -32,7 +32,7 @@ def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_valkey_listens_on_its_socket_only_and_keeps_its_data() -> None:
-    command = valkey_command(Path("/bin/valkey-server"), Path("/data"), SOCKET)
+    command = valkey_command(Path("/bin/valkey-server"), Path("/data"), SOCKET, memory_mb=64)
     options = dict(zip(command[1::2], command[2::2], strict=True))
 
     assert command[0] == "/bin/valkey-server"
@@ -42,7 +42,7 @@ def test_valkey_listens_on_its_socket_only_and_keeps_its_data() -> None:
         "700",
     )
     assert (options["--appendonly"], options["--appendfsync"]) == ("yes", "everysec")
-    assert options["--maxmemory-policy"] == "noeviction"
+    assert (options["--maxmemory"], options["--maxmemory-policy"]) == ("64mb", "noeviction")
     assert "--pidfile" not in options
 
 
