@@ -72,8 +72,8 @@ class QueueHealth:
     limits: QueueLimits
     under_way: int = 0  # batches of this client that nobody has answered yet
     silent_since: float | None = None  # when the first of them was sent that nothing has followed yet
-    _state: QueueState | None = None
-    _looked_at: float = -math.inf
+    _full: Overloaded | None = None  # what the broker's last word on the queue means
+    _looked_at: float = -math.inf  # never
     _wait_s: float = 0.0  # how long the last answered batch had waited
     _answered_at: float = -math.inf
 
@@ -83,11 +83,12 @@ class QueueHealth:
 
     def doubtful(self, now: float) -> bool:
         """Tell whether the broker is to be asked before the next batch: it was full, or nobody ever asked."""
-        return self.due(now) and (self._state is None or self._refusal(now) is not None)
+        return self.due(now) and (self._full is not None or self._looked_at == -math.inf)
 
     def learn(self, state: QueueState, now: float) -> None:
         """Take what the broker says; it counts for a second."""
-        self._state, self._looked_at = state, now
+        waited = self._wait_s if now - self._answered_at < _FRESH_S else None
+        self._full, self._looked_at = refusal(self.name, state, self.limits, waited), now
 
     def sent(self, now: float) -> None:
         """Take note of a batch that leaves."""
@@ -109,17 +110,11 @@ class QueueHealth:
 
     def check(self, now: float) -> None:
         """Raise Overloaded if the queue is too long, too slow or the broker too full, as far as is known."""
-        if now - self._looked_at < _FRESH_S and (full := self._refusal(now)) is not None:
-            raise full
-        if now - self._answered_at < _FRESH_S and self._wait_s > self.limits.age_s:
+        if self._full is not None and now - self._looked_at < _FRESH_S:
+            raise Overloaded(*self._full.args)  # a new one for each: a traceback grows on one that is raised
+        if self._wait_s > self.limits.age_s and now - self._answered_at < _FRESH_S:
             why = f"batches wait {self._wait_s:.0f} s on the queue {self.name}"
             raise Overloaded(why, hint_s(self._wait_s, self.limits.age_s, self._wait_s))
         if self.silent_since is not None and (silent_s := now - self.silent_since) > self.limits.age_s:
             why = f"the queue {self.name} has not moved for {silent_s:.0f} s"
             raise Overloaded(why, hint_s(silent_s, self.limits.age_s, silent_s))
-
-    def _refusal(self, now: float) -> Overloaded | None:
-        if self._state is None:
-            return None
-        waited = self._wait_s if now - self._answered_at < _FRESH_S else None
-        return refusal(self.name, self._state, self.limits, waited)
