@@ -91,12 +91,13 @@ class Loopback:
         """Claim ids as the reply store does."""
         if self.store_broken:
             raise Unavailable("the reply store", "told to be away")
-        return [
-            self.ended.get(job_id, Claim.OURS)
-            if self.claimed.setdefault(job_id, digest) == digest
-            else Claim.CONFLICT
-            for job_id, digest in jobs
-        ]
+        return [self._claim(job_id, digest) for job_id, digest in jobs]
+
+    def _claim(self, job_id: str, digest: bytes) -> Claim | Outcome:
+        if self.claimed.setdefault(job_id, digest) != digest:
+            return Claim.CONFLICT
+        ended = self.ended.get(job_id)
+        return ended if ended is not None and ended.status in FINAL else Claim.OURS
 
     def find(self, job_id: str) -> Outcome | None:
         """Return the outcome that the test set."""

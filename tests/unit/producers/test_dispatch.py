@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 
-from persona_system.errors import InvalidInput
 from persona_system.pipeline import load_pipeline
 from producers.admission import QueueState
 from producers.batching import Lane
 from producers.dispatch import Dispatcher
-from producers.errors import ClientClosed, Overloaded, Unavailable
+from producers.errors import ClientClosed, IdempotencyConflict, Overloaded, Unavailable
 from producers.pending import Gathered, Woken
 from producers.requests import PersonaRequest, pack_job
 from producers.settings import ClientSettings
@@ -126,7 +125,7 @@ def test_an_id_that_is_under_way_is_not_taken_for_another_job(make_client: Calla
     client.loopback.holding = True
     client.submit("me", job_id="mine")
 
-    with pytest.raises(InvalidInput, match="job_id was used for another request"):
+    with pytest.raises(IdempotencyConflict, match="job_id was used for another request"):
         client.submit("me too", job_id="mine")
 
 
@@ -147,7 +146,7 @@ def test_an_id_that_comes_twice_in_a_batch_or_is_under_way_fails_alone(
     assert isinstance(woken["me"], Outcome)
     ends = woken["all"]
     assert isinstance(ends, list)
-    assert [type(end) for end in ends] == [Outcome, InvalidInput, InvalidInput, Outcome]
+    assert [type(end) for end in ends] == [Outcome, IdempotencyConflict, IdempotencyConflict, Outcome]
 
 
 def test_a_batch_of_nothing_but_known_ids_ends_at_once(make_client: Callable[..., Client]) -> None:
@@ -160,7 +159,7 @@ def test_a_batch_of_nothing_but_known_ids_ends_at_once(make_client: Callable[...
     waiter, ends = client.next()
     assert waiter == "all"
     assert isinstance(ends, list)
-    assert isinstance(ends[0], InvalidInput)
+    assert isinstance(ends[0], IdempotencyConflict)
 
 
 def test_too_many_unanswered_jobs_are_refused(make_client: Callable[..., Client]) -> None:
