@@ -81,14 +81,15 @@ def _try_again(
 
 
 def _give_up(payload: bytes, delivery: Delivery, runtime: Runtime, request: Any, what: str) -> None:
-    """Try once more what fails unexpectedly, since that may depend on the moment; then bury it."""
-    if request.retries == 0:
-        _put_again(payload, delivery, runtime, request, runtime.chance())
-        return
-    problem = f"handling it failed, again, with an internal error ({what})"
-    refuse(
-        payload, delivery, runtime, Unanswerable("INTERNAL", "batch", problem, "mend it, then send it again")
-    )
+    """Try once more what failed unexpectedly; then bury it."""
+    match retry.decide(Failure.BUG, request.retries + 1, None, retry.INTERNAL, runtime.chance()):
+        case retry.RetryAfter(wait_s):
+            _put_again(payload, delivery, runtime, request, wait_s)
+        case retry.GiveUp(why):
+            problem = f"an internal error ({what}), {why}"
+            refuse(
+                payload, delivery, runtime, Unanswerable("INTERNAL", "batch", problem, "mend it, then retry")
+            )
 
 
 def _put_again(payload: bytes, delivery: Delivery, runtime: Runtime, request: Any, wait_s: float) -> None:

@@ -21,7 +21,7 @@ class Failure(enum.Enum):
 
     UNAVAILABLE = "unavailable"  # a server did not answer
     INVALID = "invalid"  # the caller's value is wrong, and stays so
-    BUG = "bug"  # nobody expected it; doing it again does it again
+    BUG = "bug"  # nobody expected it
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,12 @@ class GiveUp:
     why: str
 
 
-JOBS = Backoff(tries=5)  # of a job whose answering needs a server that is away
-REPLIES = Backoff(
-    tries=14
-)  # of a batch whose reply store is away: 45 s on average, the default deadline and more
-INTERNAL = Backoff(
-    tries=2
-)  # of a batch whose handling failed unexpectedly: what depends on the moment may pass
+# A job whose answering needs a server that is away.
+JOBS = Backoff(tries=5)
+# A batch whose reply store is away: 40 s on average, beyond the default deadline.
+REPLIES = Backoff(tries=14)
+# A batch whose handling failed with an error that nobody expected: it may have depended on the moment.
+INTERNAL = Backoff(tries=2)
 
 
 def decide(

@@ -21,6 +21,7 @@ from redis.retry import Retry
 from workers.contract import names
 from workers.contract.payloads import FINAL, Outcome
 from workers.errors import Unavailable
+from workers.transport.servers import open_redis
 
 T = TypeVar("T")
 
@@ -120,7 +121,7 @@ class RedisSettlements:
     """Settles in the reply store at *url*, a Redis or Valkey; one round trip a call."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
-        self._client = redis.Redis.from_url(
+        self._client = open_redis(
             url,
             socket_timeout=timeout_s,
             retry=Retry(NoBackoff(), 1),  # once, for a connection that went stale; then the task's backoff
