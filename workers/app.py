@@ -13,7 +13,8 @@ from workers import dead_queue, signals
 from workers.base import TaskOptions, bind, bind_periodic
 from workers.caching import open_cache
 from workers.contract import names
-from workers.dead_letter import BrokerDeadLetters
+from workers.contract.addresses import is_redis
+from workers.dead_letter import BrokerDeadLetters, quarantine_hook
 from workers.observability.bugs import log_bug, sentry_reporter
 from workers.requeue import BrokerQueues
 from workers.runtime import Runtime, RuntimeSlot
@@ -30,6 +31,14 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
     app.config_from_object(celeryconfig)
     app.conf.update(celeryconfig.broker_settings(settings.broker_url.get_secret_value()))
 
+    def now_ms() -> float:
+        return time.time() * 1000
+
+    dead_letters = BrokerDeadLetters(app)
+    if is_redis(settings.broker_url.get_secret_value()):
+        options = {**app.conf.broker_transport_options, "quarantine": quarantine_hook(dead_letters, now_ms)}
+        app.conf.update(broker_transport_options=options)
+
     dsn = settings.sentry_dsn
 
     def build_runtime() -> Runtime:
@@ -40,8 +49,8 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
         return Runtime(
             pipeline=pipeline,
             settlements=settlements,
-            dead_letters=BrokerDeadLetters(app),
-            now_ms=lambda: time.time() * 1000,
+            dead_letters=dead_letters,
+            now_ms=now_ms,
             report_bug=report_bug,
             answers=answers,
             upkeep=upkeep,
@@ -63,10 +72,16 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
     )
     signals.connect(settings, slot)
 
+    def guarded_consumer(*given: Any, **options: Any) -> Any:
+        from workers.guard import GuardedConsumer, refuse_compression  # noqa: PLC0415 - only a worker consumes
+
+        refuse_compression()
+        return GuardedConsumer(*given, dead_letters=dead_letters, **options)
+
     def beat_scheduler(**given: Any) -> Any:
         from workers.beat.scheduler import LeasedScheduler  # noqa: PLC0415 - a worker has no use for it
 
         return LeasedScheduler(url=settings.effective_reply_url, ready_file=settings.ready_file, **given)
 
-    app.conf.update(beat_scheduler=beat_scheduler)
+    app.conf.update(beat_scheduler=beat_scheduler, worker_consumer=guarded_consumer)
     return app

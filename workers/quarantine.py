@@ -6,14 +6,13 @@ batch is kept as it is, to be sent again once its trouble is over; of anything e
 
 import base64
 import binascii
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from workers.contract import names
-from workers.contract.dead_letters import MAX_RAW_BYTES, DeadLetter, Reason
+from workers.contract.dead_letters import MAX_RAW_BYTES, DeadLetter, Reason, letter_id
 from workers.delivery import COUNT_HEADER, LOST_HEADER, STORY_HEADER, Delivery, delivery_of
 from workers.envelope import MAX_BODY_BYTES, UNKNOWN_TASK, Message, argument_of
 from workers.errors import Unanswerable
@@ -64,7 +63,7 @@ def _letter(
     if batch and delivery.task and reason in _REPLAYED_REASONS:
         return msgspec.structs.replace(letter_of(batch, delivery, why, now_ms), reason=reason)
     return DeadLetter(
-        id=hashlib.blake2b(shown, digest_size=16).hexdigest(),
+        id=letter_id(shown),
         reason=reason,
         code=why.code,
         problem=why.problem,

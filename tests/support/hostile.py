@@ -35,11 +35,12 @@ class Envelope:
     name: str
     codes: str
     headers: dict[str, Any] = field(default_factory=dict)
-    body: bytes = pack([[WORDS.encode()], {}, NOTHING])
+    body: bytes | None = None  # None: a good one, of this name
     content_type: str = MSGPACK
     encoding: str = "binary"
     properties: dict[str, Any] = field(default_factory=dict)
     missing: str = ""
+    nonce: str = field(default_factory=lambda: uuid.uuid4().hex)  # so that no two have the same payload
 
     def all_headers(self) -> dict[str, Any]:
         """Return the headers of a message of Celery's with those of this one."""
@@ -47,6 +48,11 @@ class Envelope:
             options = {"argsrepr": "1 job", "kwargsrepr": "{}", "ignore_result": True}
             task = app.amqp.as_task_v2(uuid.uuid4().hex, names.PERSONA_PROCESS, **options)
         return {name: v for name, v in {**task.headers, **self.headers}.items() if name != self.missing}
+
+    def bytes_of_body(self) -> bytes:
+        """Return the body."""
+        argument = f"{self.nonce}: {WORDS}".encode()
+        return pack([[argument], {}, NOTHING]) if self.body is None else self.body
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def item_of(envelope: Envelope, queue: str, **changes: Any) -> bytes:
         **envelope.properties,
     }
     payload = {
-        "body": base64.b64encode(envelope.body).decode(),
+        "body": base64.b64encode(envelope.bytes_of_body()).decode(),
         "content-encoding": envelope.encoding,
         "content-type": envelope.content_type,
         "headers": envelope.all_headers(),
@@ -99,7 +105,13 @@ def _json(text: object, name: str, codes: str) -> Envelope:
 
 
 def _embedding(name: str) -> Envelope:
-    call: dict[str, Any] = {"task": "cache.warm", "args": [], "kwargs": {}, "options": {}, "subtask_type": None}
+    call: dict[str, Any] = {
+        "task": "cache.warm",
+        "args": [],
+        "kwargs": {},
+        "options": {},
+        "subtask_type": None,
+    }
     value = call if name == "chord" else [call]
     body = pack([[WORDS.encode()], {}, {**NOTHING, name: value}])
     return Envelope(f"embedded {name}", "EMBEDDED_CALLS", body=body)
