@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from workers.contract import names
 from workers.contract.periodic import Periodic
+from workers.transport.servers import open_redis
 
 TTL_MS = 6_000  # how long a leader that died holds the lead
 MARGIN_S = 1.0  # what is left of the lease when its holder stops trusting it
@@ -80,7 +80,7 @@ class Lease:
     ) -> None:
         self.owner = owner
         self._ttl_ms, self._monotonic = ttl_ms, monotonic
-        self._client = redis.Redis.from_url(
+        self._client = open_redis(
             url,
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
