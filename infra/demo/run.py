@@ -16,10 +16,10 @@ from infra.demo.messages import DemoMessage
 from infra.figures import percentile
 from persona_system.models import Response
 from producers import AsyncPersonaClient, PersonaClient, PersonaRequest
+from producers.bulk.answer import BULK_PROCESS
 from producers.bulk.collect import Collector, Counts
-from producers.bulk.jsonl import read_jsonl
-from producers.bulk.run import NullWatcher, Options, run
-from producers.bulk.sources import open_source, starting_at
+from producers.bulk.inputs import open_input
+from producers.bulk.run import NullLedger, NullWatcher, Options, Surroundings, run
 from producers.bulk.submit import Stop
 from producers.settings import ClientSettings
 
@@ -114,21 +114,19 @@ def as_pipeline(
         for number, message in enumerate(messages):
             file.write(encode({"id": f"{message.source}-{number}", "user_input": message.text}) + b"\n")
     with (
-        open_source(str(source)) as opened,
+        open_input(str(source), "jsonl") as opened,
         outcomes.open("wb") as output,
         (directory / "rejects.jsonl").open("wb") as rejects,
         PersonaClient(settings) as client,
     ):
         client.process(messages[0].text)  # connect
         started = time.perf_counter()
-        items = read_jsonl(starting_at(opened.lines, 1))
         summary = run(
-            items,
-            client.submit_batch,
+            opened.items,
+            lambda requests: client.submit_batch_as(BULK_PROCESS, requests, BULK_PROCESS.queue),
             Collector(output, rejects),
             Options(batch_jobs=_BATCH_JOBS),
-            stop,
-            _Watcher(advance),
+            Surroundings(stop, _Watcher(advance), NullLedger()),
         )
         seconds = time.perf_counter() - started
     return PipelineRun(

@@ -21,6 +21,7 @@ class Chunk:
     origins: list[tuple[int, CallersId]] = field(default_factory=list)  # line, the caller's id
     rejects: list[Reject] = field(default_factory=list)
     blank: int = 0
+    first_line: int = 0
     last_line: int = 0
 
     @property
@@ -47,6 +48,8 @@ def chunks(items: Iterable[Item], jobs: int = BATCH_JOBS, size_bytes: int = BATC
         else:
             chunk.blank += 1
             chunk.last_line = item.line
+        if not records:
+            chunk.first_line = item.line
         records += 1
         if records >= jobs:
             yield chunk

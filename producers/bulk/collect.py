@@ -1,13 +1,15 @@
-"""Step 5: outcomes become lines of the output and of the rejects file, in the order of the input."""
+"""Step 5: outcomes become lines of the output and of the rejects file."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 import msgspec
 
 from persona_system.errors import InvalidInput
-from persona_system.models import Response
+from producers.bulk.answer import Answer
 from producers.bulk.chunk import Chunk
+from producers.bulk.coverage import NOTHING, Coverage
 from producers.bulk.errors import UnusableOutput
 from producers.bulk.records import CallersId, Reject, reject
 from producers.errors import JobFailed
@@ -57,19 +59,37 @@ class Counts:
     rejected: int = 0
     failed: int = 0
     blank: int = 0
-    last_line: int = 0
+    last_line: int = 0  # everything up to it is written
     cached: int = 0  # of those that are ok
 
 
-class Collector:
-    """Writes chunks that are answered and counts them, a chunk at a time."""
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What of the input is done, and up to which bytes the two files hold just that."""
 
-    def __init__(self, output: BinaryIO, rejects: BinaryIO) -> None:
+    counts: Counts = field(default_factory=Counts)
+    done: Coverage = NOTHING
+    output_bytes: int = 0
+    rejects_bytes: int = 0
+
+
+class Collector:
+    """Writes chunks that are answered and counts them, on top of what was written *before*."""
+
+    def __init__(self, output: BinaryIO, rejects: BinaryIO, before: Progress | None = None) -> None:
+        before = Progress() if before is None else before
         self._output, self._rejects = output, rejects
         self._encode_lines = msgspec.json.Encoder().encode_lines
-        self.counts = Counts()
+        self._done = before.done
+        self._output_bytes, self._rejects_bytes = before.output_bytes, before.rejects_bytes
+        self.counts = replace(before.counts, last_line=before.done.upto)
 
-    def write(self, chunk: Chunk, outcomes: list[JobOutcome[Response]]) -> None:
+    @property
+    def progress(self) -> Progress:
+        """How far the files are now; a value that stays what it is."""
+        return Progress(replace(self.counts), self._done, self._output_bytes, self._rejects_bytes)
+
+    def write(self, chunk: Chunk, outcomes: Sequence[JobOutcome[Answer]]) -> None:
         """Write one answered chunk and flush it; raise UnusableOutput when the disk says no."""
         lines: list[Answered | Unanswered] = []
         rejects = chunk.rejects
@@ -85,8 +105,11 @@ class Collector:
                 lines.append(_unanswered(line, callers_id, outcome))
         if rejects is not chunk.rejects:
             rejects.sort(key=_line)
-        _write(self._output, self._encode_lines(lines))
-        _write(self._rejects, self._encode_lines(rejects))
+        output_bytes = _write(self._output, self._encode_lines(lines))
+        rejects_bytes = _write(self._rejects, self._encode_lines(rejects))
+        self._output_bytes += output_bytes
+        self._rejects_bytes += rejects_bytes
+        self._done = self._done.add(chunk.first_line, chunk.last_line)
         counts = self.counts
         counts.read += chunk.read
         counts.ok += len(lines) - failed
@@ -94,26 +117,26 @@ class Collector:
         counts.failed += failed
         counts.rejected += len(rejects)
         counts.blank += chunk.blank
-        counts.last_line = chunk.last_line
+        counts.last_line = self._done.upto
 
 
-def _answered(line: int, callers_id: CallersId, outcome: JobOutcome[Response]) -> Answered:
-    response = outcome.unwrap()
+def _answered(line: int, callers_id: CallersId, outcome: JobOutcome[Answer]) -> Answered:
+    answer = outcome.unwrap()
     return Answered(
         line,
         callers_id,
         outcome.job_id,
         outcome.status,
-        response.persona_used,
-        str(response.resonance_key),
-        response.routing.confidence,
-        response.language,
-        response.content,
-        response.metadata,
+        answer.persona_used,
+        answer.key,
+        answer.routing.confidence,
+        answer.language,
+        answer.content,
+        answer.metadata,
     )
 
 
-def _unanswered(line: int, callers_id: CallersId, outcome: JobOutcome[Response]) -> Unanswered:
+def _unanswered(line: int, callers_id: CallersId, outcome: JobOutcome[Answer]) -> Unanswered:
     error = outcome.error
     code = getattr(error, "code", "FAILED")
     problem = error.problem if isinstance(error, JobFailed) else str(error)
@@ -125,11 +148,14 @@ def _line(rejected: Reject) -> int:
     return rejected.line
 
 
-def _write(file: BinaryIO, data: bytes) -> None:
+def _write(file: BinaryIO, data: bytes) -> int:
+    """Write *data* out of this process; return how much that was."""
     if not data:
-        return
+        return 0
+    left = memoryview(data)
     try:
-        file.write(data)
+        while left:  # a raw file may take a part only
+            left = left[file.write(left) :]
         file.flush()
     except BrokenPipeError:
         raise
@@ -138,3 +164,4 @@ def _write(file: BinaryIO, data: bytes) -> None:
         raise UnusableOutput(
             name, f"cannot be written: {error.strerror}", "make room or fix the path"
         ) from error
+    return len(data)

@@ -1,4 +1,4 @@
-"""Which lines of the input are done: all up to one, and spans beyond it when answers are written as they come.
+"""Which lines of the input are done: all up to one, and spans beyond it if answers are written as they come.
 
 A run that goes on skips what is covered, so each line has one result.  Values only; lines count from 1.
 """
@@ -11,7 +11,7 @@ Span = tuple[int, int]  # first and last line, both included
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """Lines 1..*upto* are done, and those of *beyond*: spans in order, apart from each other and from 1..upto."""
+    """Lines 1..*upto* are done, and the spans of *beyond*: in order, with gaps between all of them."""
 
     upto: int = 0
     beyond: tuple[Span, ...] = ()
@@ -34,6 +34,9 @@ class Coverage:
             else:
                 merged.append((start, end))
         return Coverage(upto, tuple(merged))
+
+
+NOTHING = Coverage()
 
 
 def coverage_of(upto: int, beyond: Sequence[Sequence[int]]) -> Coverage:

@@ -19,6 +19,7 @@ from producers.requests import PersonaRequest
 
 TEXT_COLUMNS = ("user_input", "text")
 OPTIONAL_COLUMNS = ("resonance_key", "id", "user_id", "session_id")
+WANTED_COLUMNS = f"columns are user_input (or text), and if you like {', '.join(OPTIONAL_COLUMNS)}"
 _MAX_ROW_LINES = 10_000
 
 
@@ -51,7 +52,7 @@ def read_header(name: str, lines: Iterator[Line], *, ignore_columns: bool = Fals
     except UnicodeDecodeError:
         raise WrongHeader(name, "has a header that is not UTF-8", "convert the file to UTF-8") from None
     columns = [column.strip() for column in next(csv.reader([text]), [])]
-    wanted = f"columns are user_input (or text), and if you like {', '.join(OPTIONAL_COLUMNS)}"
+    wanted = WANTED_COLUMNS
     if not any(columns):
         raise WrongHeader(name, "has no header line", wanted)
     texts = [column for column in columns if column in TEXT_COLUMNS]

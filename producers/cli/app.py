@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from producers.cli import analyze, bulk, cache, config, doctor, personas, process, route
+from producers.cli import analyze, bulk, bulk_runs, cache, config, doctor, personas, process, route
 from producers.cli.collaborators import Collaborators
 from producers.cli.report import OK, USAGE, Trouble, explain, print_json, tell
 
@@ -31,8 +31,11 @@ def new_app() -> typer.Typer:
     group = typer.Typer(
         help="Files of messages through the fleet.", no_args_is_help=True, rich_markup_mode=None
     )
-    group.callback()(_group)  # else a group of one command takes the command's place
-    add(group, "run", bulk.run, "JSONL or CSV in, answers as JSONL out.", bulk.RUN_EXAMPLES)
+    add(group, "run", bulk.run, "A file in, a file of answers out.", bulk.RUN_EXAMPLES)
+    add(group, "resume", bulk.resume, "Go on with a run that was cut short.", bulk.RESUME_EXAMPLES)
+    add(group, "list", bulk_runs.list_runs, "All runs, newest first.", bulk_runs.LIST_EXAMPLES)
+    add(group, "show", bulk_runs.show, "How far one run is, and where.", bulk_runs.SHOW_EXAMPLES)
+    add(group, "cancel", bulk_runs.cancel, "Stop a run in good order.", bulk_runs.CANCEL_EXAMPLES)
     app.add_typer(group, name="bulk")
     app.add_typer(_cache_group(), name="cache")
     add(app, "config", config.config, "The settings in effect.", config.CONFIG_EXAMPLES)
@@ -83,10 +86,6 @@ def _root(
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
 ) -> None:
     """Take the options that come before the command; ``run`` looks at --debug itself."""
-
-
-def _group() -> None:
-    """Take no options."""
 
 
 def _report_usage(error: TyperException, argv: Sequence[str]) -> int:

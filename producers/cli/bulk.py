@@ -1,28 +1,25 @@
-"""``ion bulk run``: a file of messages through the fleet."""
+"""``ion bulk run`` and ``ion bulk resume``: a file of messages through the fleet, to its end."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
-from datetime import timedelta
+from contextlib import AbstractContextManager
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from producers.cli.collaborators import Fleet, Tell, collaborators
-from producers.cli.report import FAILED, INTERRUPTED, OK, UNAVAILABLE, USAGE, print_json, tell
+from producers.cli.collaborators import collaborators
 
 if TYPE_CHECKING:
-    from producers.bulk.records import Item
-    from producers.bulk.run import Options, Summary
-    from producers.bulk.sources import Source
-    from producers.cli.bulk_files import Targets
+    from producers.bulk.session import Plan, Session
+    from producers.bulk.sources import Format
+    from workers.store.bulk_runs import BulkRun, BulkRuns
 
 RUN_EXAMPLES = (
     "ion bulk run messages.jsonl -o answers.jsonl",
-    "ion bulk run messages.csv.gz -o answers.jsonl --ignore-columns --json",
+    "ion bulk run messages.csv.gz -o answers.parquet --ignore-columns --json",
+    "ion bulk run messages.jsonl -o answers.jsonl --resume",
     "zcat messages.jsonl.gz | ion bulk run - -o - --rejects bad.jsonl > answers.jsonl",
 )
+RESUME_EXAMPLES = ("ion bulk resume", "ion bulk resume k3f9")
 
 
 class FormatChoice(StrEnum):
@@ -31,146 +28,152 @@ class FormatChoice(StrEnum):
     AUTO = "auto"
     JSONL = "jsonl"
     CSV = "csv"
+    PARQUET = "parquet"
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 
 
 def run(  # noqa: PLR0913, PLR0917 - the options of a command
     context: typer.Context,
-    source: Annotated[str, typer.Argument(metavar="IN", help="JSONL or CSV, .gz too; - is stdin.")],
+    source: Annotated[
+        str, typer.Argument(metavar="IN", help="JSONL, CSV (.gz, .zst too) or Parquet; - is stdin.")
+    ],
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="OUT", help="Answers, JSONL; - is stdout.")
+        str, typer.Option("--output", "-o", metavar="OUT", help="Answers, JSONL or .parquet; - is stdout.")
     ],
     rejects: Annotated[
         str | None, typer.Option(metavar="FILE", help="Rejected lines; OUT.rejects.jsonl by default.")
     ] = None,
     layout: Annotated[FormatChoice, typer.Option("--format", help="How IN is written.")] = FormatChoice.AUTO,
-    batch: Annotated[int, typer.Option(min=1, max=10_000, help="Lines in one message on the queue.")] = 500,
-    window: Annotated[int, typer.Option(min=1, max=256, help="Batches in flight.")] = 8,
+    batch: Annotated[int, typer.Option(min=1, max=5_000, help="Lines in one message on the queue.")] = 500,
+    window: Annotated[int, typer.Option(min=1, max=256, help="Most batches in flight.")] = 8,
     patience: Annotated[float, typer.Option(min=1, help="Seconds without an answer to bear.")] = 60.0,
-    from_line: Annotated[int, typer.Option(min=1, help="Skip the lines before this one.")] = 1,
+    deadline: Annotated[
+        float, typer.Option(min=1, help="Seconds that a batch may wait on the queue, then it goes again.")
+    ] = 600.0,
+    max_reject_ratio: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Stop when more than this share is rejected.")
+    ] = None,
+    run_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="A name for the run, instead of one that is made.")
+    ] = None,
     *,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run that wrote OUT, if there is one.")
+    ] = False,
+    ordered: Annotated[
+        bool, typer.Option("--ordered/--as-completed", help="Answers in the order of IN, or as they come.")
+    ] = True,
     ignore_columns: Annotated[
         bool, typer.Option("--ignore-columns", help="Pass over unknown columns.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite OUT and the rejects file.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no summary table.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send every line of a file through the fleet; answers come out in the order of the input.
 
     A line that cannot be used goes to the rejects file with its number and the reason, and the run goes
-    on.  Exit code 0 even so; 1 if jobs failed, 2 for wrong usage, 3 if the fleet is away.
+    on.  Whatever ends a run, it can be resumed, and each line has one result.  Exit code 0 even with
+    rejects; 1 if jobs failed, 2 for wrong usage, 3 if the fleet or the database is away.
     """
     from producers.bulk.errors import UnusableOutput  # noqa: PLC0415
-    from producers.bulk.run import Options  # noqa: PLC0415
-    from producers.bulk.sources import format_of, open_source, starting_at  # noqa: PLC0415
-    from producers.cli.bulk_files import STDOUT, targets  # noqa: PLC0415
+    from producers.bulk.files import STDOUT, targets  # noqa: PLC0415
+    from producers.bulk.session import Plan  # noqa: PLC0415
+    from producers.bulk.sources import format_of, full_path  # noqa: PLC0415
+    from producers.cli.bulk_work import ledger, work  # noqa: PLC0415
 
     if as_json and output == STDOUT:
         raise UnusableOutput("--json", "and -o - both want standard output", "write the answers to a file")
     target = targets(source, output, rejects)
-    kind = format_of(source) if layout is FormatChoice.AUTO else layout.value
-    options = Options(batch_jobs=batch, window=window, patience=timedelta(seconds=patience))
-    with open_source(source) as opened:
-        if kind == "csv":
-            from producers.bulk.csv_rows import read_csv, read_header  # noqa: PLC0415
-
-            columns = read_header(opened.name, opened.lines, ignore_columns=ignore_columns)
-            items: Iterator[Item] = read_csv(starting_at(opened.lines, from_line), columns)
-        else:
-            from producers.bulk.jsonl import read_jsonl  # noqa: PLC0415
-
-            items = read_jsonl(starting_at(opened.lines, from_line))
-        fleet = collaborators(context).fleet
-        summary, code = _through(fleet, opened, items, target, options, force=force, quiet=quiet)
-    if as_json:
-        print_json(summary_json(summary, target))
-    elif not quiet:
-        _print_summary(summary, target)
-    _say_the_end(summary)
-    raise typer.Exit(code)
-
-
-def _through(
-    fleet: Fleet,
-    source: "Source",
-    items: "Iterator[Item]",
-    target: "Targets",
-    options: "Options",
-    *,
-    force: bool,
-    quiet: bool,
-) -> "tuple[Summary, int]":
-    from producers.bulk.collect import Collector  # noqa: PLC0415
-    from producers.bulk.run import run as run_bulk  # noqa: PLC0415
-    from producers.cli.bulk_files import opened  # noqa: PLC0415
-    from producers.cli.bulk_progress import watching  # noqa: PLC0415
-    from producers.cli.interruption import Interruption, on_signals  # noqa: PLC0415
-    from producers.client import PersonaClient  # noqa: PLC0415
-
-    stop = Interruption()
-    talk: Tell = _silent if quiet else tell
-    with ExitStack() as closing:
-        output, rejects = closing.enter_context(opened(target, force=force))
-        client = PersonaClient(closing.enter_context(fleet.reach(talk)))
-        closing.callback(client.close, timedelta(0))  # whatever is under way then, the run has given up
-        watcher = closing.enter_context(watching(source, talk, terminal=sys.stderr.isatty(), quiet=quiet))
-        closing.enter_context(on_signals(stop))
-        summary = run_bulk(items, client.submit_batch, Collector(output, rejects), options, stop, watcher)
-    return summary, exit_code(summary, stop.signal_number)
-
-
-def exit_code(summary: "Summary", signal_number: int | None = None) -> int:
-    """Return what the run tells a script: rejected lines are no failure, failed jobs are."""
-    if summary.end == "interrupted":
-        return INTERRUPTED if signal_number is None else 128 + signal_number
-    ends = {"unavailable": UNAVAILABLE, "broken_input": USAGE, "broken_output": FAILED}
-    return ends.get(summary.end, FAILED if summary.failed else OK)
-
-
-def summary_json(summary: "Summary", target: "Targets") -> dict[str, Any]:
-    """Return the summary as ``--json`` prints it."""
-    return {
-        "end": summary.end,
-        "reason": summary.reason,
-        "read": summary.read,
-        "ok": summary.ok,
-        "cached": summary.cached,
-        "rejected": summary.rejected,
-        "failed": summary.failed,
-        "blank": summary.blank,
-        "last_line": summary.last_line,
-        "seconds": round(summary.seconds, 3),
-        "jobs_per_s": round(summary.jobs_per_s, 1),
-        "output": target.output,
-        "rejects": target.rejects,
-    }
-
-
-def _silent(line: str) -> None:
-    """Say nothing."""
-
-
-def _print_summary(summary: "Summary", target: "Targets") -> None:
-    for label, value in (
-        ("read", f"{summary.read:>12,}"),
-        ("ok", f"{summary.ok:>12,}" + (f"  ({summary.cached:,} from the cache)" if summary.cached else "")),
-        ("rejected", f"{summary.rejected:>12,}"),
-        ("failed", f"{summary.failed:>12,}"),
-        ("blank", f"{summary.blank:>12,}"),
-        ("seconds", f"{summary.seconds:>12,.1f}"),
-        ("jobs/s", f"{summary.jobs_per_s:>12,.0f}"),
-        ("answers", f"  {'standard output' if target.output == '-' else target.output}"),
-        ("rejects", f"  {target.rejects}"),
-    ):
-        tell(f"{label:<9}{value}")
-
-
-def _say_the_end(summary: "Summary") -> None:
-    if summary.end == "complete":
-        if summary.read > summary.blank and not summary.ok and not summary.failed:
-            tell("warning: no line could be used; is the format right?  The rejects file says why")
-        return
-    tell(
-        f"error: {summary.reason}; everything up to line {summary.last_line} is written, "
-        f"go on with --from-line {summary.last_line + 1} and another -o"
+    plan = Plan(
+        full_path(source),
+        format_of(source) if layout is FormatChoice.AUTO else cast("Format", layout.value),
+        target.absolute(),
+        ignore_columns,
+        {
+            "batch": batch,
+            "window": window,
+            "patience": patience,
+            "deadline": deadline,
+            "ordered": ordered,
+            "max_reject_ratio": max_reject_ratio,
+        },
     )
+    if run_id is not None:
+        _check_id(run_id)
+    with ledger() as runs:
+        opening = _opening(runs, plan, run_id, resume=resume, force=force)
+        raise typer.Exit(
+            work(
+                opening,
+                collaborators(context).fleet,
+                plan.options,
+                shown=target,
+                quiet=quiet,
+                as_json=as_json,
+            )
+        )
+
+
+def resume(
+    context: typer.Context,
+    run_id: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="The run; by default the newest that can go on."),
+    ] = None,
+    max_reject_ratio: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Stop when more than this share is rejected.")
+    ] = None,
+    *,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
+) -> None:
+    """Go on with a run where it was left, with the options that it was started with."""
+    from producers.bulk.errors import NotResumable  # noqa: PLC0415
+    from producers.bulk.session import resumed  # noqa: PLC0415
+    from producers.cli.bulk_work import ledger, work  # noqa: PLC0415
+
+    with ledger() as runs:
+        found = _unfinished(runs) if run_id is None else runs.get(run_id)
+        if found is None:
+            named = "the newest run" if run_id is None else f"run {run_id}"
+            raise NotResumable(named, "that could go on is not there", "`ion bulk list` shows all")
+        options = dict(found.options)
+        if max_reject_ratio is not None:
+            options["max_reject_ratio"] = max_reject_ratio
+        opening = resumed(runs, found.id)
+        raise typer.Exit(work(opening, collaborators(context).fleet, options, quiet=quiet, as_json=as_json))
+
+
+def _opening(
+    runs: "BulkRuns", plan: "Plan", run_id: str | None, *, resume: bool, force: bool
+) -> "AbstractContextManager[Session]":
+    """Return the run to be: one that goes on, if that is wanted and there is one, else a new one."""
+    import socket  # noqa: PLC0415
+
+    from producers.bulk.session import begun, resumed  # noqa: PLC0415
+
+    if resume and plan.target.lasting:
+        host = socket.gethostname()
+        found = runs.of_output(plan.target.output, host) if run_id is None else runs.get(run_id)
+        if found is not None:
+            return resumed(runs, found.id, plan)
+    return begun(runs, plan, run_id=run_id, force=force)
+
+
+def _unfinished(runs: "BulkRuns") -> "BulkRun | None":
+    from producers.bulk.session import could_go_on  # noqa: PLC0415
+
+    return next((run for run in runs.newest(1_000) if could_go_on(run)), None)
+
+
+def _check_id(run_id: str) -> None:
+    from persona_system.errors import InvalidInput, shorten  # noqa: PLC0415
+
+    if not (run_id.isascii() and run_id.replace("-", "").replace("_", "").isalnum() and len(run_id) <= 40):
+        raise InvalidInput(
+            "--run-id", f"{shorten(run_id)} is not a name", "use up to 40 letters, digits, - _"
+        )

@@ -1,21 +1,20 @@
 """What a bulk run says while it works, on stderr: a bar on a terminal, a line now and then elsewhere.
 
-Units: seconds, bytes.
+Units: seconds; positions in what the input counts, bytes or rows.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from producers.bulk.collect import Counts
-from producers.bulk.run import NullWatcher, Watcher
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from producers.bulk.sources import Source
+    from producers.bulk.inputs import Input
 
 LINE_EVERY_S = 5.0
 TALK_AFTER_S = 1.0  # shorter waits are not worth a word
@@ -30,26 +29,54 @@ class Pace:
     left_s: float | None
 
 
-def pace(read: int, position_bytes: int, total_bytes: int | None, elapsed_s: float) -> Pace:
-    """Return the pace after *read* records and *elapsed_s*; the share is that of the bytes."""
+def pace(read: int, position: int, total: int | None, elapsed_s: float) -> Pace:
+    """Return the pace after *read* records and *elapsed_s*; the share is that of the input."""
     per_s = read / elapsed_s if elapsed_s > 0 else 0.0
-    if not total_bytes:
+    if not total:
         return Pace(per_s, None, None)
-    share = min(position_bytes / total_bytes, 1.0)
+    share = min(position / total, 1.0)
     return Pace(per_s, share, elapsed_s * (1 - share) / share if share > 0 else None)
 
 
+class Watcher(Protocol):
+    """Is told how a run goes, from its first line to its last row; must return quickly."""
+
+    def progress(self, counts: Counts) -> None:
+        """Take note that one more batch is written."""
+
+    def waiting(self, why: str, seconds: float) -> None:
+        """Take note that the run waits for *seconds* because of *why*."""
+
+    def converting(self, rows: int) -> None:
+        """Take note that *rows* more are in the Parquet file."""
+
+
+class SilentWatcher:
+    """The Null of Watcher: tells nobody."""
+
+    def progress(self, counts: Counts) -> None:
+        """Ignore it."""
+
+    def waiting(self, why: str, seconds: float) -> None:
+        """Ignore it."""
+
+    def converting(self, rows: int) -> None:
+        """Ignore it."""
+
+
 class LineWatcher:
-    """Tells a line every few seconds, and why the run waits."""
+    """Tells a line every few seconds, and why the run waits; *before*: records that were read already."""
 
     def __init__(
         self,
-        source: "Source",
+        source: "Input",
         tell: Callable[[str], None],
         clock: Callable[[], float] = monotonic,
         every_s: float = LINE_EVERY_S,
+        before: int = 0,
     ) -> None:
         self._source, self._tell, self._clock, self._every_s = source, tell, clock, every_s
+        self._before, self._rows = before, 0
         self._started = self._told = clock()
         self._why = ""
 
@@ -60,7 +87,8 @@ class LineWatcher:
         if now - self._told < self._every_s:
             return
         self._told = now
-        at = pace(counts.read, self._source.position_bytes(), self._source.total_bytes, now - self._started)
+        source, fresh = self._source, counts.read - self._before
+        at = pace(fresh, source.position(), source.total, now - self._started)
         parts = [f"{counts.read:,} read", f"{counts.rejected:,} rejected", f"{at.per_s:,.0f}/s"]
         if at.share is not None and at.left_s is not None:
             parts += [f"{at.share:.0%}", f"about {at.left_s:.0f} s left"]
@@ -74,36 +102,55 @@ class LineWatcher:
             self._why = why
             self._tell(f"waiting: {why}")
 
+    def converting(self, rows: int) -> None:
+        """Tell how many rows are converted, if the last line is long enough ago."""
+        self._rows += rows
+        if self._clock() - self._told >= self._every_s:
+            self._told = self._clock()
+            self._tell(f"{self._rows:,} rows are in the Parquet file")
+
 
 class BarWatcher:
-    """Moves a progress bar, and says in it why the run waits."""
+    """Moves a progress bar, and says in it why the run waits; *before*: records that were read already."""
 
-    def __init__(self, source: "Source", progress: "Progress", task: "TaskID") -> None:
+    def __init__(self, source: "Input", progress: "Progress", task: "TaskID", before: int) -> None:
         self._source, self._progress, self._task = source, progress, task
+        self._before, self._rows = before, 0
 
     def progress(self, counts: Counts) -> None:
         """Move the bar."""
-        at = self._source.position_bytes()
-        self._progress.update(self._task, completed=at, read=counts.read, rejected=counts.rejected, note="")
+        self._progress.update(
+            self._task,
+            completed=self._source.position(),
+            read=counts.read,
+            fresh=counts.read - self._before,
+            rejected=counts.rejected,
+            note="",
+        )
 
     def waiting(self, why: str, seconds: float) -> None:  # noqa: ARG002 - the protocol's signature
         """Say why the bar stands still."""
         self._progress.update(self._task, note=f"waiting: {why}")
 
+    def converting(self, rows: int) -> None:
+        """Say how many rows are converted."""
+        self._rows += rows
+        self._progress.update(self._task, note=f"{self._rows:,} rows are in the Parquet file")
+
 
 @contextmanager
 def watching(
-    source: "Source", tell: Callable[[str], None], *, terminal: bool, quiet: bool
+    source: "Input", tell: Callable[[str], None], *, before: int, terminal: bool, quiet: bool
 ) -> Iterator[Watcher]:
     """Give the watcher that suits where stderr goes."""
     if quiet:
-        yield NullWatcher()
+        yield SilentWatcher()
     elif not terminal:
-        yield LineWatcher(source, tell)
+        yield LineWatcher(source, tell, before=before)
     else:
         with _bar() as progress:
-            task = progress.add_task("bulk", total=source.total_bytes, read=0, rejected=0, note="")
-            yield BarWatcher(source, progress, task)
+            task = progress.add_task("bulk", total=source.total, read=before, fresh=0, rejected=0, note="")
+            yield BarWatcher(source, progress, task, before)
 
 
 def _bar() -> "Progress":
@@ -125,7 +172,7 @@ def _bar() -> "Progress":
 
         def render(self, task: Task) -> Text:
             elapsed = task.elapsed
-            return Text(f"{task.fields['read'] / elapsed:,.0f}/s" if elapsed else "")
+            return Text(f"{task.fields['fresh'] / elapsed:,.0f}/s" if elapsed else "")
 
     return Progress(
         BarColumn(),

@@ -8,29 +8,33 @@ from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from persona_system.errors import InvalidInput
-from persona_system.models import Decision, Response
-from persona_system.vocabulary import ResonanceKey
+from producers.bulk.answer import Answer
 from producers.bulk.chunk import chunks
 from producers.bulk.collect import Collector, Counts
 from producers.bulk.errors import BrokenInput, UnusableOutput
 from producers.bulk.jsonl import read_jsonl
 from producers.bulk.records import Accepted, Blank, Item, Reject
-from producers.bulk.run import NullWatcher, Options, Summary, run
+from producers.bulk.run import NullLedger, NullWatcher, Options, Summary, Surroundings, Watcher, run
 from producers.bulk.submit import Outcomes
 from producers.errors import JobFailed, Unavailable
 from producers.requests import JobOutcome, PersonaRequest, check_request
 
-KEY = ResonanceKey("calm", "medium", "learning")
-DECISION = Decision("Elro", "Riri", 0.7, {"Elro": 1.0}, "")
+
+def answer(text: str, metadata: dict[str, Any] | None = None) -> Answer:
+    """What a worker's answer is for a bulk run."""
+    key = {"tone": "calm", "pace": "medium", "intent": "learning"}
+    fields = {"content": text, "persona_used": "Elro", "resonance_key": key, "language": "ko"}
+    return msgspec.convert({**fields, "routing": {"confidence": 0.7}, "metadata": metadata}, Answer)
 
 
-def answered(text: str, job_id: str) -> JobOutcome[Response]:
-    return JobOutcome(job_id, "ok", Response(text, "Elro", KEY, "ko", "t@1", DECISION, None, 0.1), None)
+def answered(text: str, job_id: str) -> JobOutcome[Answer]:
+    return JobOutcome(job_id, "ok", answer(text), None)
 
 
 class FakeFleet:
@@ -39,7 +43,7 @@ class FakeFleet:
     def __init__(self) -> None:
         self.batches: list[list[PersonaRequest]] = []
         self.most_in_flight = 0
-        self.open = 0
+        self.open = self.looks = 0
         self.fail_text = "fail"
         self.away_after: int | None = None
 
@@ -47,13 +51,14 @@ class FakeFleet:
         if self.away_after is not None and len(self.batches) >= self.away_after:
             raise Unavailable("the broker", "gone")
         self.batches.append(list(requests))
+        self.looks = 0
         future: Future[Outcomes] = _Lazy(self)
         future.set_result([self._answer(request, f"j{n}") for n, request in enumerate(requests)])
         self.open += 1
         self.most_in_flight = max(self.most_in_flight, self.open)
         return future
 
-    def _answer(self, request: PersonaRequest, job_id: str) -> JobOutcome[Response]:
+    def _answer(self, request: PersonaRequest, job_id: str) -> JobOutcome[Answer]:
         try:
             check_request(request)
         except InvalidInput as error:
@@ -64,14 +69,15 @@ class FakeFleet:
 
 
 class _Lazy(Future[Outcomes]):
-    """Looks unfinished until it is waited for, so that the window fills."""
+    """Looks unfinished until nothing more is submitted for a few looks, so that the window fills."""
 
     def __init__(self, fleet: FakeFleet) -> None:
         super().__init__()
         self._fleet = fleet
 
     def done(self) -> bool:
-        return False
+        self._fleet.looks += 1
+        return self._fleet.looks > 3
 
     def result(self, timeout: float | None = None) -> Outcomes:
         self._fleet.open -= 1
@@ -94,13 +100,17 @@ class Stop:
         return self.requested
 
 
+def around(stop: Stop | None = None, watcher: Watcher | None = None) -> Surroundings:
+    return Surroundings(stop or Stop(), watcher or NullWatcher(), NullLedger())
+
+
 def go(
     items: Iterator[Item], fleet: FakeFleet, stop: Stop | None = None, **options: Any
 ) -> tuple[Summary, list[dict[str, Any]], list[dict[str, Any]]]:
     output, rejects = io.BytesIO(), io.BytesIO()
     stop = Stop() if stop is None else stop
     given = Options(patience=timedelta(0), **options)
-    summary = run(items, fleet.submit, Collector(output, rejects), given, stop, NullWatcher())
+    summary = run(items, fleet.submit, Collector(output, rejects), given, around(stop))
     lines = [[json.loads(line) for line in file.getvalue().splitlines()] for file in (output, rejects)]
     return summary, lines[0], lines[1]
 
@@ -142,8 +152,7 @@ def test_answers_rejects_and_failures_each_have_their_place() -> None:
 def test_the_callers_metadata_comes_back() -> None:
     collector = Collector(output := io.BytesIO(), io.BytesIO())
     (chunk,) = chunks(jsonl({"text": "a"}))
-    response = Response("a", "Elro", KEY, "ko", "t@1", DECISION, None, 0.1, {"mine": 1})
-    collector.write(chunk, [JobOutcome("j", "ok", response, None)])
+    collector.write(chunk, [JobOutcome("j", "ok", answer("a", {"mine": 1}), None)])
     assert json.loads(output.getvalue())["metadata"] == {"mine": 1}
 
 
@@ -264,20 +273,18 @@ def test_a_full_disk_ends_the_run_and_names_the_file() -> None:
     with pytest.raises(UnusableOutput, match=r"out\.jsonl cannot be written: No space left"):
         Collector(FullDisk(), io.BytesIO()).write(chunk, [answered("a", "j")])
 
-    summary = run(
-        texts(3), FakeFleet().submit, Collector(FullDisk(), io.BytesIO()), Options(), Stop(), NullWatcher()
-    )
+    summary = run(texts(3), FakeFleet().submit, Collector(FullDisk(), io.BytesIO()), Options(), around())
     assert (summary.end, summary.read) == ("broken_output", 0)
 
 
 def test_progress_is_told_after_every_batch() -> None:
     told: list[int] = []
 
-    class Watcher(NullWatcher):
+    class Telling(NullWatcher):
         def progress(self, counts: Counts) -> None:
             told.append(counts.read)
 
     collector = Collector(io.BytesIO(), io.BytesIO())
-    summary = run(texts(25), FakeFleet().submit, collector, Options(batch_jobs=10), Stop(), Watcher())
+    summary = run(texts(25), FakeFleet().submit, collector, Options(batch_jobs=10), around(watcher=Telling()))
     assert told == [10, 20, 25]
     assert summary.jobs_per_s > 0

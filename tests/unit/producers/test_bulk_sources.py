@@ -19,7 +19,7 @@ def test_lines_are_numbered_from_one_and_a_missing_last_newline_is_fine(tmp_path
 
     with open_source(str(file)) as source:
         assert list(source.lines) == [(1, b"a\n"), (2, b"\n"), (3, b"b")]
-        assert (source.position_bytes(), source.total_bytes) == (4, 4)
+        assert (source.position(), source.total) == (4, 4)
 
 
 def test_a_long_line_is_skipped_without_being_held_and_its_neighbours_are_read(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_gzip_file_is_unpacked_and_its_position_is_that_of_the_packed_bytes(tm
 
     with open_source(str(file)) as source:
         assert len(list(source.lines)) == 2000
-        assert source.position_bytes() == source.total_bytes == file.stat().st_size
+        assert source.position() == source.total == file.stat().st_size
 
 
 def test_standard_input_is_read_as_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_standard_input_is_read_as_bytes(monkeypatch: pytest.MonkeyPatch) -> Non
 
     with open_source("-") as source:
         assert list(source.lines) == [(1, b"a\n"), (2, b"b\n")]
-        assert source.total_bytes is None
+        assert source.total is None
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:

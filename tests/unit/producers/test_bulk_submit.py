@@ -7,18 +7,28 @@ from datetime import timedelta
 import pytest
 
 from persona_system.errors import InvalidInput
-from persona_system.models import Response
+from producers.bulk import submit
+from producers.bulk.answer import Answer
 from producers.bulk.chunk import Chunk
-from producers.bulk.submit import GaveUp, Interrupted, Outcomes, Sender
-from producers.errors import DeadlineExceeded, JobFailed, Overloaded, Unavailable
+from producers.bulk.submit import (
+    MOST_TRIES,
+    OVERTAKEN_S,
+    SILENCE_S,
+    GaveUp,
+    Interrupted,
+    Outcomes,
+    Sender,
+)
+from producers.errors import DeadlineExceeded, JobDead, JobFailed, Overloaded, Unavailable
 from producers.requests import JobOutcome, PersonaRequest
 
 AWAY = Unavailable("the broker", "connection refused")
 FULL = Overloaded("2,000 messages wait", 1.5)
-FAILED: JobOutcome[Response] = JobOutcome("j", "failed", None, JobFailed("j", "X", "broke"))
-EXPIRED: JobOutcome[Response] = JobOutcome("j", "expired", None, DeadlineExceeded("j"))
-UNSENT: JobOutcome[Response] = JobOutcome("j", "unsent", None, AWAY)
-REJECTED: JobOutcome[Response] = JobOutcome("j", "rejected", None, InvalidInput("f", "p", "x"))
+FAILED: JobOutcome[Answer] = JobOutcome("j", "failed", None, JobFailed("j", "X", "broke"))
+DEAD: JobOutcome[Answer] = JobOutcome("j", "dead", None, JobDead("j", "POISON", "crashed"))
+EXPIRED: JobOutcome[Answer] = JobOutcome("j", "expired", None, DeadlineExceeded("j"))
+UNSENT: JobOutcome[Answer] = JobOutcome("j", "unsent", None, AWAY)
+REJECTED: JobOutcome[Answer] = JobOutcome("j", "rejected", None, InvalidInput("f", "p", "x"))
 
 
 class World:
@@ -30,6 +40,7 @@ class World:
         self.waits: list[float] = []
         self.reasons: list[str] = []
         self.sent = 0
+        self.batches: list[Sequence[PersonaRequest]] = []
         self.breakable = self.urgent = False
         self.stop_after = stop_after
 
@@ -48,11 +59,12 @@ class World:
 
     def submit(self, requests: Sequence[PersonaRequest]) -> "Future[Outcomes]":
         self.sent += 1
+        self.batches.append(requests)
         step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         if isinstance(step, Exception):
             raise step
         future: Future[Outcomes] = Future()
-        future.set_result([outcome for outcome in step for _ in requests])
+        future.set_result(step if len(step) == len(requests) else step * len(requests))
         return future
 
     def sender(self, patience_s: float = 60) -> Sender:
@@ -60,7 +72,7 @@ class World:
 
     def go(self, patience_s: float = 60, relieve: Callable[[], bool] = lambda: False) -> Outcomes:
         sender = self.sender(patience_s)
-        return sender.settle(sender.send(CHUNK, relieve))
+        return sender.settle([sender.send(CHUNK, relieve)]).settled()
 
 
 CHUNK = Chunk([PersonaRequest("a")], [(1, None)])
@@ -69,7 +81,7 @@ CHUNK = Chunk([PersonaRequest("a")], [(1, None)])
 def test_a_chunk_without_requests_needs_no_fleet() -> None:
     world = World(AWAY)
     sender = world.sender()
-    assert sender.settle(sender.send(Chunk())) == []
+    assert sender.settle([sender.send(Chunk())]).settled() == []
     assert world.sent == 0
 
 
@@ -79,15 +91,31 @@ def test_overloaded_waits_as_long_as_it_is_told_to() -> None:
     assert world.waits == [1.5, 1.5]
 
 
-def test_overloaded_first_collects_what_is_in_flight() -> None:
-    world = World(FULL, FULL, [FAILED])
+def test_overloaded_collects_what_is_in_flight_while_it_waits() -> None:
+    """Two chunks are collected in the 1.5 s that the fleet asked for, and then the rest is waited out."""
+    world = World(FULL, [FAILED])
     in_flight = [1, 2]
 
     def relieve() -> bool:
-        return bool(in_flight) and bool(in_flight.pop())
+        if in_flight:
+            in_flight.pop()
+            world.now += 0.5
+            return True
+        return False
 
     assert world.go(relieve=relieve) == [FAILED]
-    assert (world.waits, in_flight) == ([], [])
+    assert (world.waits, in_flight) == ([0.5], [])
+
+
+def test_overloaded_halves_what_may_be_in_flight_and_answers_bring_it_back() -> None:
+    world = World(FULL, FULL, [FAILED])
+    sender = Sender(world.submit, timedelta(seconds=60), world, world, lambda: world.now, window=8)
+    sent = sender.send(CHUNK)
+    assert sender.credit.batches == 2
+    sender.settle([sent])
+    for _ in range(20):
+        sender.settle([sender.send(CHUNK)])
+    assert sender.credit.batches > 5
 
 
 def test_an_overload_that_says_at_once_does_not_spin() -> None:
@@ -124,22 +152,34 @@ def test_an_answer_renews_the_patience() -> None:
     world = World(*[AWAY] * 4, [FAILED], *[AWAY] * 4, [FAILED])
     sender = world.sender(patience_s=5)
     for _ in range(2):
-        assert sender.settle(sender.send(CHUNK)) == [FAILED]
+        assert sender.settle([sender.send(CHUNK)]).settled() == [FAILED]
     assert world.waits == [0.2, 0.4, 0.8, 1.6] * 2
 
 
-@pytest.mark.parametrize("silence", [[EXPIRED], [UNSENT], [REJECTED, EXPIRED]])
-def test_a_chunk_that_nobody_answered_is_sent_again(silence: Outcomes) -> None:
-    world = World(silence, [FAILED])
+@pytest.mark.parametrize("silence", [EXPIRED, UNSENT])
+def test_a_chunk_that_nobody_answered_is_sent_again(silence: JobOutcome[Answer]) -> None:
+    world = World([silence], [FAILED])
     assert world.go() == [FAILED]
     assert world.sent == 2
 
 
-@pytest.mark.parametrize("answer", [[FAILED, EXPIRED], [REJECTED]])
-def test_a_chunk_that_was_answered_in_part_is_not(answer: Outcomes) -> None:
-    world = World(answer)
-    assert world.go() == answer
-    assert world.sent == 1
+def test_what_a_worker_did_not_get_to_goes_again_alone() -> None:
+    """Of three jobs one is answered, one refused before it was sent, one expires: the last goes again."""
+    chunk = Chunk([PersonaRequest(text) for text in "abc"], [(1, None), (2, None), (3, None)])
+    world = World([FAILED, REJECTED, EXPIRED], [DEAD])
+    sender = world.sender()
+
+    assert sender.settle([sender.send(chunk)]).settled() == [FAILED, REJECTED, DEAD]
+    assert [[request.user_input for request in batch] for batch in world.batches] == [["a", "b", "c"], ["c"]]
+
+
+def test_a_job_that_always_expires_while_its_neighbours_are_answered_has_expired() -> None:
+    chunk = Chunk([PersonaRequest(text) for text in "ab"], [(1, None), (2, None)])
+    world = World([FAILED, EXPIRED], [EXPIRED], [EXPIRED])
+    sender = world.sender()
+    sent = sender.send(chunk)
+    sent.tries = MOST_TRIES - 1
+    assert sender.settle([sent]).settled() == [FAILED, EXPIRED]
 
 
 def test_a_future_that_fails_as_unavailable_is_sent_again() -> None:
@@ -148,41 +188,86 @@ def test_a_future_that_fails_as_unavailable_is_sent_again() -> None:
     sent = sender.send(CHUNK)
     lost: Future[Outcomes] = Future()
     lost.set_exception(AWAY)
-    assert sender.settle(type(sent)(CHUNK, lost)) == [FAILED]
-
-
-class Never(Future[Outcomes]):
-    """Has no answer, however long one waits; does not really wait."""
-
-    def result(self, timeout: float | None = None) -> Outcomes:
-        assert timeout is not None
-        raise TimeoutError
+    sent.flights = {lost: [0]}
+    assert sender.settle([sent]).settled() == [FAILED]
+    assert world.sent == 2
 
 
 class Ticking(World):
-    """A world where time passes by looking at the clock."""
+    """A world where a second passes by looking at the clock, and nothing is answered before its time."""
+
+    def __init__(self, answered_from: float = float("inf")) -> None:
+        super().__init__([FAILED])
+        self.answered_from = answered_from
+        self.pending: list[Future[Outcomes]] = []
 
     def tick(self) -> float:
-        self.now += 3.0
+        self.now += 1.0
         return self.now
+
+    def submit(self, requests: Sequence[PersonaRequest]) -> "Future[Outcomes]":
+        self.sent += 1
+        future: Future[Outcomes] = Future()
+        if self.now >= self.answered_from:
+            future.set_result([FAILED for _ in requests])
+        self.pending.append(future)
+        return future
+
+    def ticking_sender(self, patience_s: float = 60) -> Sender:
+        return Sender(self.submit, timedelta(seconds=patience_s), self, self, self.tick, window=8)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time passes by looking at the clock: real waiting adds nothing."""
+    monkeypatch.setattr(submit, "_LOOK_EVERY_S", 0.001)
 
 
 def test_an_answer_that_never_comes_ends_the_run_after_its_patience() -> None:
     """Jobs that were accepted may have a deadline beyond the patience of the run."""
-    world = Ticking([FAILED])
-    sender = Sender(world.submit, timedelta(seconds=10), world, world, world.tick)
+    world = Ticking()
+    sender = world.ticking_sender(patience_s=10)
     sent = sender.send(CHUNK)
     with pytest.raises(GaveUp, match="no worker answers"):
-        sender.settle(type(sent)(CHUNK, Never()))
+        sender.settle([sent])
     assert set(world.reasons) == {"no answer yet"}
 
 
+def test_a_long_silence_makes_the_oldest_chunk_go_once_more() -> None:
+    """Its message may be lost with the broker that had it; a second answer does no harm."""
+    world = Ticking(answered_from=SILENCE_S)
+    sender = world.ticking_sender()
+    assert sender.settle([sender.send(CHUNK)]).settled() == [FAILED]
+    assert world.sent == 2
+
+
+def test_a_chunk_that_others_overtook_goes_once_more() -> None:
+    world = Ticking()
+    sender = world.ticking_sender()
+    first, second = sender.send(CHUNK), sender.send(CHUNK)
+    world.pending[1].set_result([FAILED])
+    world.answered_from = 0
+
+    assert sender.settle([first, second]) is first
+    assert world.sent == 3
+    assert OVERTAKEN_S <= world.now < SILENCE_S
+
+
+def test_whichever_is_answered_first_counts() -> None:
+    world = Ticking()
+    sender = world.ticking_sender()
+    first, second = sender.send(CHUNK), sender.send(CHUNK)
+    world.pending[1].set_result([FAILED])
+
+    assert sender.settle([first, second], ordered=False) is second
+
+
 def test_an_urgent_stop_does_not_wait_for_the_answer() -> None:
-    world = World([FAILED])
+    world = Ticking()
     world.urgent = True
-    sent = world.sender().send(CHUNK)
+    sender = world.ticking_sender()
     with pytest.raises(Interrupted):
-        world.sender().settle(type(sent)(CHUNK, Never()))
+        sender.settle([sender.send(CHUNK)])
 
 
 def test_a_stop_ends_the_waiting() -> None:

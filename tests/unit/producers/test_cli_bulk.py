@@ -2,18 +2,20 @@
 
 import inspect
 import signal
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from producers.bulk.chunk import BATCH_JOBS
 from producers.bulk.collect import Counts
-from producers.bulk.errors import UnusableOutput
+from producers.bulk.errors import NotResumable, UnusableOutput
+from producers.bulk.files import Files, targets
+from producers.bulk.inputs import Input
 from producers.bulk.run import PATIENCE, WINDOW, End, Summary
-from producers.bulk.sources import Source
 from producers.cli import bulk
-from producers.cli.bulk_files import opened, targets
 from producers.cli.bulk_progress import LineWatcher, pace
+from producers.cli.bulk_work import exit_code
 from producers.cli.interruption import Interruption, on_signals
 
 
@@ -30,14 +32,16 @@ def summary(end: End = "complete", failed: int = 0) -> Summary:
         ("unavailable", 0, 3),
         ("broken_input", 0, 2),
         ("broken_output", 0, 1),
+        ("too_many_rejects", 0, 1),
+        ("taken_over", 0, 1),
     ],
 )
 def test_the_exit_code_tells_how_the_run_ended(end: End, failed: int, code: int) -> None:
-    assert bulk.exit_code(summary(end, failed)) == code
+    assert exit_code(summary(end, failed)) == code
 
 
 def test_a_terminated_run_says_by_which_signal() -> None:
-    assert bulk.exit_code(summary("interrupted"), signal.SIGTERM) == 143
+    assert exit_code(summary("interrupted"), signal.SIGTERM) == 143
 
 
 def test_the_commands_defaults_are_the_engines() -> None:
@@ -84,27 +88,74 @@ def test_an_existing_file_is_kept_unless_forced(tmp_path: Path, existing: str) -
     target = targets("-", str(tmp_path / "out.jsonl"), None)
     (tmp_path / existing).write_text("old")
 
-    with pytest.raises(UnusableOutput, match=r"exists.*--force"), opened(target, force=False):
-        pass
-    assert (tmp_path / existing).read_text() == "old"
+    with pytest.raises(UnusableOutput, match=r"exists.*--force"):
+        Files.refuse_existing(target)
 
-    with opened(target, force=True) as (output, _):
-        output.write(b"new")
+    with closing(Files(target)) as files:
+        assert (tmp_path / existing).read_text() == "old"
+        files.cut()
+        files.output.write(b"new")
     assert (tmp_path / "out.jsonl").read_text() == "new"
 
 
+def test_files_that_were_made_for_nothing_are_removed(tmp_path: Path) -> None:
+    with closing(Files(targets("-", str(tmp_path / "out.jsonl"), None))):
+        assert (tmp_path / "out.jsonl").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_runs_never_write_one_file(tmp_path: Path) -> None:
+    target = targets("-", str(tmp_path / "out.jsonl"), None)
+    with closing(Files(target)) as files:
+        files.cut()
+        with pytest.raises(UnusableOutput, match="written by another run"):
+            Files(target)
+    Files(target).close()
+    assert (tmp_path / "out.jsonl").exists()
+
+
+def test_files_are_cut_to_what_the_ledger_knows(tmp_path: Path) -> None:
+    target = targets("-", str(tmp_path / "out.jsonl"), None)
+    (tmp_path / "out.jsonl").write_bytes(b"one\ntwo\nthr")
+    (tmp_path / "out.rejects.jsonl").write_bytes(b"")
+
+    with closing(Files(target)) as files:
+        files.cut(8, 0)
+        files.output.write(b"3\n")
+        files.sync()
+    assert (tmp_path / "out.jsonl").read_bytes() == b"one\ntwo\n3\n"
+
+
+@pytest.mark.parametrize(("held", "problem"), [(b"one\n", "holds less"), (b"one\ntwo!three", "is not what")])
+def test_a_file_that_is_not_what_the_run_left_is_kept(tmp_path: Path, held: bytes, problem: str) -> None:
+    target = targets("-", str(tmp_path / "out.jsonl"), None)
+    (tmp_path / "out.jsonl").write_bytes(held)
+    with closing(Files(target)) as files, pytest.raises(NotResumable, match=problem):
+        files.cut(8, 0)
+    assert (tmp_path / "out.jsonl").read_bytes() == held
+
+
 def test_a_device_may_be_an_output(tmp_path: Path) -> None:
-    with opened(targets("-", "/dev/null", str(tmp_path / "r.jsonl")), force=False):
-        pass
+    target = targets("-", "/dev/null", str(tmp_path / "r.jsonl"))
+    with closing(Files(target)) as files:
+        files.cut()
+        files.sync()
+    assert not target.lasting
 
 
 def test_a_path_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     target = targets("-", str(tmp_path / "absent" / "out.jsonl"), None)
-    with pytest.raises(UnusableOutput, match="No such file"), opened(target, force=False):
-        pass
+    with pytest.raises(UnusableOutput, match="No such file"):
+        Files(target)
 
 
-def test_pace_is_told_by_bytes() -> None:
+@pytest.mark.parametrize("name", ["out.jsonl.gz", "out.zst", "out.csv"])
+def test_an_output_is_not_called_what_it_is_not(name: str) -> None:
+    with pytest.raises(UnusableOutput, match="would be JSONL"):
+        targets("in.jsonl", name, None)
+
+
+def test_pace_is_told_by_the_share_of_the_input() -> None:
     """1,000 records in 2 s are 500/s; a quarter of the bytes in 2 s leaves 6 s."""
     at = pace(1000, 25, 100, 2.0)
     assert (at.per_s, at.share, at.left_s) == (500.0, 0.25, 6.0)
@@ -115,7 +166,7 @@ def test_pace_is_told_by_bytes() -> None:
 def test_lines_of_progress_come_now_and_then_and_a_reason_to_wait_once() -> None:
     now = [0.0]
     told: list[str] = []
-    source = Source("in", iter(()), lambda: 50, 100)
+    source = Input("in", iter(()), lambda: 50, 100)
     watcher = LineWatcher(source, told.append, clock=lambda: now[0], every_s=5)
 
     for seconds in (1.0, 4.0, 6.0, 7.0, 12.0):
