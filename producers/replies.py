@@ -7,6 +7,7 @@ from redis.retry import Retry
 from producers.errors import Unavailable
 from producers.faults import fault_of
 from workers.contract.names import reply_key
+from workers.transport.servers import open_redis
 
 _SERVER_WAIT_S = 1.0  # how long the server holds a read open when there is nothing
 _SILENCE_S = 2.0  # beyond that wait: the server is taken for dead
@@ -22,7 +23,7 @@ class ReplyReader:
 
     def __init__(self, url: str, client_id: str, connect_timeout_s: float) -> None:
         self._key = reply_key(client_id)
-        self._client = redis.Redis.from_url(
+        self._client = open_redis(
             url,
             socket_timeout=connect_timeout_s,
             retry=Retry(NoBackoff(), 0),  # the receiver tries again itself, between its other duties
@@ -76,7 +77,7 @@ class ReplyReader:
 
 def open_reply_store(url: str, connect_timeout_s: float, timeout_s: float) -> redis.Redis:
     """Return a client for single commands to the reply store; it connects when first used."""
-    return redis.Redis.from_url(
+    return open_redis(
         url,
         socket_connect_timeout=connect_timeout_s,
         socket_timeout=timeout_s,

@@ -35,11 +35,10 @@ def beat_checks(settings: "ClientSettings", reply_url: str) -> Iterator[Check]:
 
     import celeryconfig  # noqa: PLC0415
     from workers.contract.periodic import read_table  # noqa: PLC0415
+    from workers.transport.servers import open_redis  # noqa: PLC0415
 
     patience_s = settings.connect_timeout_s
-    with redis.Redis.from_url(
-        reply_url, socket_connect_timeout=patience_s, socket_timeout=patience_s
-    ) as server:
+    with open_redis(reply_url, socket_connect_timeout=patience_s, socket_timeout=patience_s) as server:
         try:
             notes = read_notes(server)
         except (redis.RedisError, OSError):

@@ -67,8 +67,10 @@ def _broker_checks(
 def _reply_checks(settings: "ClientSettings", reply_url: str) -> Iterator[Check]:
     import redis  # noqa: PLC0415
 
+    from workers.transport.servers import open_redis  # noqa: PLC0415
+
     timeout_s = settings.connect_timeout_s
-    server = redis.Redis.from_url(reply_url, socket_connect_timeout=timeout_s, socket_timeout=timeout_s)
+    server = open_redis(reply_url, socket_connect_timeout=timeout_s, socket_timeout=timeout_s)
     try:
         server.ping()
         started = time.perf_counter()

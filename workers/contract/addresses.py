@@ -8,7 +8,7 @@ Source: kombu's URLs (``redis+socket:///path?virtual_host=0``, ``sentinel://a:1;
 kombu/transport/redis.py; redis-py's in redis/connection.py, ``parse_url``.
 """
 
-from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 STOCK = "stock+"  # before a URL: the transport that ships with kombu instead of ours
 
@@ -27,6 +27,7 @@ class BadAddress(ValueError):
 def reply_url_of(broker_url: str) -> str:
     """Return the URL, in the form above, of the server that also is the broker at *broker_url*.
 
+    One that has the form already stays as it is.
     Raises NoReplyStore for a broker of another kind, and BadAddress.
     """
     url = broker_url.removeprefix(STOCK)
@@ -69,9 +70,9 @@ def _verification(name: str, value: str) -> str:
 
 def _socket(url: str) -> str:
     parts = urlsplit(url)
-    query = parse_qs(parts.query)
-    database = query.get("virtual_host", query.get("db", ["0"]))[0]
-    return f"unix://{parts.netloc}{parts.path}?db={database}"
+    query = dict(parse_qsl(parts.query))
+    database = query.pop("virtual_host", query.pop("db", "0"))
+    return f"unix://{parts.netloc}{parts.path}?{urlencode({'db': database, **query})}"
 
 
 def _sentinel(url: str) -> str:

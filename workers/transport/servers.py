@@ -1,7 +1,7 @@
 """Connections to a Redis or Valkey server, alone or behind Sentinel, from one URL.
 
-URLs have the form of ``workers.contract.addresses``.  TLS verifies certificate and host name unless the
-URL says otherwise (redis-py's default, not kombu's).
+URLs are what people write for a broker or a reply store (``workers.contract.addresses``).  TLS verifies
+certificate and host name unless the URL says otherwise: redis-py's default, not kombu's.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +19,8 @@ from redis.sentinel import (
     SentinelManagedConnection,
     SentinelManagedSSLConnection,
 )
+
+from workers.contract.addresses import reply_url_of
 
 SENTINEL_PORT = 26379
 SENTINEL_SCHEME = "sentinel://"
@@ -40,6 +42,7 @@ def open_redis(url: str, **options: Any) -> redis.Redis:
 
 def open_pool(url: str, wrap: WrapConnection | None = None, **options: Any) -> redis.ConnectionPool:
     """Return a pool of connections to *url*; *wrap* may derive another class of connection."""
+    url = reply_url_of(url)
     if url.startswith(SENTINEL_SCHEME):
         return _master_pool(url, wrap, options)
     given = parse_url(url)
