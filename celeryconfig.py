@@ -106,6 +106,7 @@ _REDIS = {
     "global_keyprefix": names.BROKER_PREFIX,
     "max_connections": 20,
     "queue_order": names.QUEUES,  # ours: strictly in this order, but for each 16th claim
+    "worker_name": "",  # ours: a worker fills in its own (workers.signals)
 }
 _STOCK = {  # what only kombu's own transport needs
     "visibility_timeout": 60,  # seconds; see above

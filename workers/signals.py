@@ -20,6 +20,10 @@ def connect(settings: WorkerSettings, slot: RuntimeSlot) -> None:
     def setup_logging(**_: Any) -> None:
         logs.configure(settings.log_level)
 
+    def named(sender: str, conf: Any, **_: Any) -> None:
+        if "worker_name" in conf.broker_transport_options:
+            conf.broker_transport_options["worker_name"] = sender
+
     def process_init(**_: Any) -> None:
         slot.get()
 
@@ -34,6 +38,7 @@ def connect(settings: WorkerSettings, slot: RuntimeSlot) -> None:
 
     for signal, receiver in (
         (signals.setup_logging, setup_logging),
+        (signals.celeryd_after_setup, named),
         (signals.worker_process_init, process_init),
         (signals.worker_ready, ready),
         (signals.worker_process_shutdown, shutdown),
