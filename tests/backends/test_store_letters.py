@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tests.support.databases import postgresql_database
+from tests.support.dead_letters import letter
 from workers.contract.dead_letters import DeadLetter, Reason, Sighting
 from workers.store.dead_letters import DeadLetterStore, Place
 from workers.store.engine import Store, open_store
@@ -20,22 +20,6 @@ from workers.store.letters import Filter, KeptLetter, State, death_of, matches
 
 ANY = Filter()
 DAY_MS = 86_400_000
-
-
-def letter(number: int = 1, at_ms: int = 1_000, **given: Any) -> DeadLetter:
-    fields = {
-        "id": f"{number:032x}",
-        "reason": Reason.CRASHED,
-        "code": "CRASHED",
-        "problem": "the job took its worker with it",
-        "at_ms": at_ms,
-        "queue": "interactive",
-        "task": "persona.process",
-        "job_ids": [f"job-{number}"],
-        "size_bytes": 7,
-        "payload": f"words {number}".encode(),
-    }
-    return DeadLetter(**{**fields, **given})
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +151,7 @@ def test_one_that_was_sent_again_and_dies_again_is_the_same_letter(letters: Dead
     """It travels under another id, since its payload differs: that id leads back to it, later ones too."""
     letters.keep(letter(1))
     for at_ms, becomes in ((2_000, letter(2).id), (2_500, letter(3).id)):
-        with letters.retrying(letter(1).id, at_ms, "ion dead retry", becomes):
+        with letters.retrying(letter(1).id, at_ms, "ion dead retry", [becomes]):
             assert True
         assert letters.get(letter(1).id).state is State.RETRIED
 
@@ -185,10 +169,19 @@ def test_one_that_was_sent_again_and_dies_again_is_the_same_letter(letters: Dead
     assert letters.payload(kept.id) == b"words 1"
 
 
+def test_a_letter_of_its_own_is_not_taken_for_another_that_was_sent_again(letters: DeadLetterStore) -> None:
+    letters.keep(letter(1))
+    letters.keep(letter(2))
+    with letters.retrying(letter(1).id, 2_000, "me", [letter(2).id]):
+        assert True
+    letters.keep(letter(2, at_ms=3_000))
+    assert (letters.get(letter(1).id).deaths, letters.get(letter(2).id).deaths) == (1, 2)
+
+
 def test_one_that_could_not_be_sent_stays_as_it_was(letters: DeadLetterStore) -> None:
     letters.keep(letter(1))
     before = letters.get(letter(1).id)
-    with pytest.raises(ConnectionError), letters.retrying(before.id, 2_000, "me", letter(2).id):
+    with pytest.raises(ConnectionError), letters.retrying(before.id, 2_000, "me", [letter(2).id]):
         raise ConnectionError
     assert letters.get(before.id) == before
     letters.keep(letter(2))
@@ -196,7 +189,7 @@ def test_one_that_could_not_be_sent_stays_as_it_was(letters: DeadLetterStore) ->
 
 
 def test_what_is_not_there_cannot_be_sent(letters: DeadLetterStore) -> None:
-    with pytest.raises(NoSuchLetter), letters.retrying("none", 1, "me", "other"):
+    with pytest.raises(NoSuchLetter), letters.retrying("none", 1, "me", ["other"]):
         raise AssertionError("never reached")
 
 
@@ -249,7 +242,7 @@ def test_purging_deletes_what_is_wanted_and_nothing_else(letters: DeadLetterStor
 
 def test_one_that_was_purged_and_dies_again_is_a_new_one(letters: DeadLetterStore) -> None:
     letters.keep(letter(1))
-    with letters.retrying(letter(1).id, 2_000, "me", letter(2).id):
+    with letters.retrying(letter(1).id, 2_000, "me", [letter(2).id]):
         assert True
     letters.purge(ANY)
     letters.keep(letter(2))
@@ -259,7 +252,7 @@ def test_one_that_was_purged_and_dies_again_is_a_new_one(letters: DeadLetterStor
 def test_tidying_takes_the_old_and_what_is_too_many(letters: DeadLetterStore) -> None:
     for number in range(1, 7):
         letters.keep(letter(number, at_ms=number * DAY_MS))
-    with letters.retrying(letter(1).id, 9 * DAY_MS, "me", letter(1).id):
+    with letters.retrying(letter(1).id, 9 * DAY_MS, "me", [letter(1).id]):
         assert True  # so it changed last
     assert letters.tidy(before_ms=3 * DAY_MS, most=100) == 1
     assert letters.tidy(before_ms=3 * DAY_MS, most=3) == 2
@@ -272,7 +265,7 @@ def test_counts_are_of_what_waits_for_somebody(letters: DeadLetterStore) -> None
     letters.keep(letter(2, at_ms=20, queue="bulk"))
     letters.keep(letter(3, at_ms=30, reason=Reason.MALFORMED))
     letters.keep(letter(4, at_ms=5))
-    with letters.retrying(letter(4).id, 40, "me", letter(4).id):
+    with letters.retrying(letter(4).id, 40, "me", [letter(4).id]):
         assert True
 
     counts = letters.counts()
@@ -343,7 +336,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(number=NUMBERS, at_ms=TIMES)
     def retry(self, number: int, at_ms: int) -> None:
         if number in self.deaths:
-            with self.letters.retrying(letter(number).id, at_ms, "me", letter(number).id):
+            with self.letters.retrying(letter(number).id, at_ms, "me", [letter(number).id]):
                 self.waiting[number] = False
                 self.retries[number] += 1
 

@@ -14,7 +14,7 @@ from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack
 from producers import PersonaClient
 from tests.support.databases import postgresql_database
-from tests.support.letters import kept_in, letter, send, waiting
+from tests.support.dead_letters import kept_in, letter, send, waiting
 from tests.support.stack import client_settings_for
 from tests.support.wait import wait_until
 from workers.contract.dead_letters import Reason

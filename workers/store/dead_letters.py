@@ -87,7 +87,7 @@ class DeadLetterStore:
     def _keep(self, letter: DeadLetter) -> bool:
         new = first_kept(letter)
         with self._store.writing() as connection:
-            known_as = connection.scalar(sa.select(_RETRIES.c.letter).where(_RETRIES.c.becomes == new.id))
+            known_as = _known_as(connection, new.id)
             if known_as is None:
                 insert = _INSERT[connection.dialect.name](_LETTERS).on_conflict_do_nothing()
                 row = {**_row(new), "payload": letter.payload}
@@ -137,17 +137,17 @@ class DeadLetterStore:
         return bytes(found)
 
     @contextlib.contextmanager
-    def retrying(self, letter_id: str, at_ms: int, by: str, becomes: str) -> Iterator[None]:
-        """Send the letter again in this block; if it dies as *becomes*, it is the same one.
+    def retrying(self, letter_id: str, at_ms: int, by: str, becomes: Sequence[str]) -> Iterator[None]:
+        """Send the letter again in this block; if it dies as one of *becomes*, it is the same one.
 
         What the block raises leaves the letter as it was.
         """
         with self._store.writing() as connection:
             row = _locked(connection, letter_id)
             _write(connection, retried(row, at_ms, by))
-            if becomes != letter_id:
+            for other in becomes:
                 insert = _INSERT[connection.dialect.name](_RETRIES).on_conflict_do_nothing()
-                connection.execute(insert.values(becomes=becomes, letter=letter_id))
+                connection.execute(insert.values(becomes=other, letter=letter_id))
             yield
 
     def purge(self, wanted: Filter, ids: Sequence[str] = ()) -> int:
@@ -202,6 +202,14 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
     if wanted.after_ms is not None:
         conditions.append(table.last_ms > wanted.after_ms)
     return conditions
+
+
+def _known_as(connection: sa.Connection, letter_id: str) -> str | None:
+    """Return the letter of this id, or the one that was sent again under it; None: there is none."""
+    itself = connection.scalar(sa.select(_LETTERS.c.id).where(_LETTERS.c.id == letter_id))
+    if itself is not None:
+        return str(itself)
+    return connection.scalar(sa.select(_RETRIES.c.letter).where(_RETRIES.c.becomes == letter_id))
 
 
 def _locked(connection: sa.Connection, letter_id: str) -> KeptLetter:
