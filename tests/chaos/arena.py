@@ -7,7 +7,7 @@ from pathlib import Path
 
 from infra.local.urls import socket_urls
 from tests.chaos.scenario import NotHere, Stage
-from tests.chaos.systems import Ours, Stock, System
+from tests.chaos.systems import Ours, Stock, System, Way
 from tests.chaos.traffic import Traffic
 from tests.support.fleet import Fleet
 from tests.support.oracle import Oracle, Witness
@@ -53,12 +53,14 @@ def arena(
     prefetch: int = 4,
     pool: str | None = None,
     settings: Mapping[str, str] | None = None,
-    worker_url: Callable[[Path], str] | None = None,
+    way: Callable[[Path], Way] | None = None,
+    worker_env: Callable[[str], Mapping[str, str]] | None = None,
     server_options: Mapping[str, str] | None = None,
 ) -> Iterator[Arena]:
     """Make the arena of *stage*; nothing runs yet but the servers.  All is gone afterwards.
 
-    *worker_url* gives the workers another way to the server's socket, such as a proxy's.
+    *way* is given the server's socket and returns each worker's way to it, such as a proxy's URL;
+    *worker_env* adds to a worker's environment.
     """
     with contextlib.ExitStack() as stack:
         options = {"appendonly": "yes", "appendfsync": "everysec", **(server_options or {})}
@@ -68,14 +70,14 @@ def arena(
         witness = stack.enter_context(contextlib.closing(Witness(notes.url)))
         socket = Path(valkey.url.removeprefix("unix://"))
         urls = socket_urls(socket)
-        other_way = None if worker_url is None else worker_url(socket)
+        other_way = None if way is None else way(socket)
         system: System
         if stage.system == "stock":
             system = Stock(
                 urls.broker_url,
                 notes.url,
                 prefetch=prefetch,
-                worker_broker_url=other_way,
+                way=other_way,
                 pool=pool or "prefork",
             )
             size, window = 1, window or STOCK_WINDOW
@@ -85,7 +87,7 @@ def arena(
                 urls.reply_url,
                 notes.url,
                 stage.directory,
-                worker_broker_url=other_way,
+                way=other_way,
                 pool=pool or "solo",
                 settings=settings,
             )
@@ -94,7 +96,10 @@ def arena(
             stage.directory,
             [f"worker{number}" for number in range(1, workers + 1)],
             system.worker_command,
-            system.worker_env,
+            lambda worker: {
+                **system.worker_env(worker),
+                **({} if worker_env is None else worker_env(worker)),
+            },
         )
         stack.callback(fleet.stop)
         oracle = Oracle()

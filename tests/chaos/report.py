@@ -46,8 +46,8 @@ def _about(runs: Sequence[Run], seed: int, when: datetime, machine: dict[str, An
     took = sum(run.took_s for run in runs) / 60
     return (
         f"Run on {when:%Y-%m-%d at %H:%M} UTC in {took:.0f} minutes with seed {seed}, on "
-        f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']:g} GB, {machine['system']}, "
-        f"Python {machine['python']}; {versions}."
+        f"{machine['cores']} cores of {machine['processor']}, {machine['memory_gb']:g} GB, "
+        f"{machine['system']}, Python {machine['python']}; {versions}."
     )
 
 

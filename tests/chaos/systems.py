@@ -7,7 +7,7 @@ counts; ``Stock`` is bare Celery.  A system is used by two threads: one publishe
 import sys
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +21,7 @@ from producers.broker import BrokerPublisher
 from tests.chaos.stock_worker import QUEUE, TASK, create_stock_app
 from tests.support.oracle import Witness
 from workers.contract import names
+from workers.contract.addresses import reply_url_of
 from workers.contract.payloads import Batch, Job, Reply
 from workers.contract.wire import compress, decompress
 
@@ -29,6 +30,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 
 Ended = list[tuple[str, str]]  # job id, status
+Way = Callable[[str], str]  # the broker's URL for the worker of this name: a proxy's, say
 
 
 class System(Protocol):
@@ -64,17 +66,18 @@ class Ours:
         directory: Path,
         *,
         queue: str = names.INTERACTIVE,
-        worker_broker_url: str | None = None,
+        way: Way | None = None,
         pool: str = "solo",
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self.reply_to = uuid.uuid4().hex[:16]
         self.durable = False
         self.deadline_s: float | None = None
-        self._queue, self._pool = queue, pool
+        self.use_cache = False
+        self._queue, self._pool, self._way = queue, pool, way
         self._directory, self._witness_url = directory, witness_url
         self._env = {
-            "ION_BROKER_URL": worker_broker_url or broker_url,
+            "ION_BROKER_URL": broker_url,
             "ION_REPLY_URL": reply_url,
             "ION_CACHE_URL": "",
             "ION_LOG_LEVEL": "WARNING",
@@ -85,9 +88,19 @@ class Ours:
         self._publisher = BrokerPublisher(broker_url, 2.0, 4.0)
         self._replies: redis.Redis = redis.Redis.from_url(reply_url, socket_timeout=5)
         self._read = 0
+        self._published = ("", b"", 0)
 
     def publish(self, job_ids: Sequence[str]) -> None:
         """Publish one batch."""
+        self._published = self._packed(job_ids)
+        self.publish_again()
+
+    def publish_again(self) -> None:
+        """Publish the last batch once more, as it was."""
+        batch_id, payload, jobs = self._published
+        self._publisher.publish(names.PERSONA_PROCESS, self._queue, batch_id, payload, jobs)
+
+    def _packed(self, job_ids: Sequence[str]) -> tuple[str, bytes, int]:
         batch = Batch(
             id=uuid.uuid4().hex,
             reply_to=self.reply_to,
@@ -95,13 +108,16 @@ class Ours:
             jobs=[msgspec.Raw(_encode(self._job(job_id))) for job_id in job_ids],
             bulk=True if self._queue == names.BULK else msgspec.UNSET,
         )
-        payload = compress(_encode(batch))
-        self._publisher.publish(names.PERSONA_PROCESS, self._queue, batch.id, payload, len(job_ids))
+        return batch.id, compress(_encode(batch)), len(job_ids)
 
     def _job(self, job_id: str) -> Job:
         deadline = None if self.deadline_s is None else int((time.time() + self.deadline_s) * 1000)
         return Job(
-            id=job_id, text=f"{job_id}|{TEXT}", durable=self.durable, deadline_ms=deadline, use_cache=False
+            id=job_id,
+            text=f"{job_id}|{TEXT}",
+            durable=self.durable,
+            deadline_ms=deadline,
+            use_cache=self.use_cache,
         )
 
     def ended(self) -> Ended:
@@ -121,7 +137,11 @@ class Ours:
 
     def worker_env(self, worker: str) -> Mapping[str, str]:
         """Return where the servers are."""
-        return {**self._env, "CHAOS_WITNESS_URL": self._witness_url, "CHAOS_WORKER": worker}
+        env = {**self._env, "CHAOS_WITNESS_URL": self._witness_url, "CHAOS_WORKER": worker}
+        if self._way is not None:
+            url = self._way(worker)
+            env |= {"ION_BROKER_URL": url, "ION_REPLY_URL": reply_url_of(url)}
+        return env
 
     def close(self) -> None:
         """Give the connections back."""
@@ -138,10 +158,10 @@ class Stock:
         witness_url: str,
         *,
         prefetch: int = 4,
-        worker_broker_url: str | None = None,
+        way: Way | None = None,
         pool: str = "prefork",
     ) -> None:
-        self._worker_url = worker_broker_url or broker_url
+        self._broker_url, self._way = broker_url, way
         self._prefetch, self._pool, self._witness_url = prefetch, pool, witness_url
         self._app: Celery = create_stock_app(broker_url)
         self._witness = Witness(witness_url)
@@ -167,7 +187,7 @@ class Stock:
     def worker_env(self, worker: str) -> Mapping[str, str]:
         """Return where the servers are."""
         return {
-            "CHAOS_STOCK_URL": self._worker_url,
+            "CHAOS_STOCK_URL": self._broker_url if self._way is None else self._way(worker),
             "CHAOS_PREFETCH": str(self._prefetch),
             "CHAOS_WITNESS_URL": self._witness_url,
             "CHAOS_WORKER": worker,

@@ -68,6 +68,11 @@ class Oracle:
             ends = self._ends.get(job_id)
             return ends[0][0] if ends else None
 
+    def accepted_at(self, job_id: str) -> float | None:
+        """Return when the job was accepted."""
+        with self._lock:
+            return self._accepted.get(job_id)
+
     def first_end_after(self, moment: float) -> float | None:
         """Return when the first outcome after *moment* came."""
         with self._lock:

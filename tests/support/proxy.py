@@ -33,6 +33,7 @@ class _Link:
 
     def __init__(self, ends: tuple[asyncio.StreamWriter, asyncio.StreamWriter]) -> None:
         self.ends = ends
+        self.pumps: list[asyncio.Task[None]] = []
         self.silent = False
 
     def reset(self) -> None:
@@ -102,12 +103,11 @@ class Proxy:
     async def _close(self) -> None:
         if self._server is not None:
             self._server.close()
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for link in list(self._links):
-            link.reset()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            for pump in link.pumps:
+                pump.cancel()  # which ends the link; asyncio complains of a cancelled server callback
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.weather.refuses:
@@ -123,17 +123,17 @@ class Proxy:
             return
         link = _Link((writer, far_writer))
         self._links.add(link)
-        pumps = [
+        link.pumps = [
             asyncio.ensure_future(self._pump(link, reader, far_writer)),
             asyncio.ensure_future(self._pump(link, far_reader, writer)),
         ]
         try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(link.pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._links.discard(link)
-            for pump in pumps:
+            for pump in link.pumps:
                 pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
+            await asyncio.gather(*link.pumps, return_exceptions=True)
             for end in link.ends:
                 end.transport.abort()
 
