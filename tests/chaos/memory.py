@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 
 from tests.chaos.arena import SERVED_S, arena
 from tests.chaos.poison import Supervisor
@@ -33,7 +34,7 @@ def full_broker(stage: Stage) -> Result:
                 for worker, pid in zip(ring.fleet.workers, pids, strict=True)
             )
             with Supervisor(ring):
-                wait_until(lambda free=free: ring.oracle.first_end_after(free), _GIVE_UP_S, "work goes on")
+                wait_until(partial(ring.oracle.first_end_after, free), _GIVE_UP_S, "work goes on")
             took.append((ring.oracle.first_end_after(free) or free) - free)
             stage.say(f"{number + 1} of {rounds}: went on after {took[-1]:.1f} s, {ended} workers ended")
         refused = sorted(set(ring.traffic.refusals))
@@ -47,8 +48,9 @@ def full_broker(stage: Stage) -> Result:
         broken.append(f"it took {max(took):.1f} s to go on")
     if stage.system != "stock" and not set(refused) <= {"Overloaded", "Unavailable"}:
         broken.append(f"a producer was told {', '.join(refused)}")
+    told = ", ".join(refused) or "nothing"
     said = (
-        f"{account(tally, reruns)}, {ended} workers ended; producers were told {', '.join(refused) or 'nothing'}; "
+        f"{account(tally, reruns)}, {ended} workers ended; producers were told {told}; "
         f"went on after {max(took):.1f} s at worst"
     )
     figures = {"statuses": tally.statuses, "refused": refused, "took_s": took, "reruns": reruns}

@@ -1,4 +1,4 @@
-"""Sets this process's clock off by ``CHAOS_SKEW_S`` seconds: Python runs this file first if it is on its path."""
+"""Sets this process's clock off by ``CHAOS_SKEW_S`` seconds; Python runs this file before any other."""
 
 import os
 import time
