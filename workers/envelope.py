@@ -36,6 +36,7 @@ _BROKERS = frozenset(
 )  # read by nobody who trusts them
 _CONTEXT = {name: getattr(Context, name) for name in dir(Context)}  # a header of that name would replace it
 _EXTRA_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+_CLIENT_ID = re.compile(r"[0-9a-f-]{32,36}")
 _EARLIEST = datetime(1971, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9990, 1, 1, tzinfo=UTC)
 _LONGEST_LIMIT_S = 86_400.0
@@ -137,8 +138,9 @@ def _check_extra(name: object, value: object) -> None:
 def _check_properties(properties: object) -> None:
     if not isinstance(properties, dict):
         _refuse("BAD_PROPERTIES", "properties", "are not a map")
-    if properties.get("reply_to"):
-        _refuse("REPLY_TO", "reply_to", "is set, and replies of ours are addressed in the payload")
+    reply_to = properties.get("reply_to")  # Celery sets its client's id; ours is in the payload
+    if reply_to and not (isinstance(reply_to, str) and _CLIENT_ID.fullmatch(reply_to)):
+        _refuse("REPLY_TO", "reply_to", "is no id of a client")
     if not _optional_id(properties.get("correlation_id")):
         _refuse("BAD_PROPERTIES", "correlation_id", "is not a short text")
 

@@ -66,6 +66,7 @@ def as_json(body: object) -> Message:
         Message(headers={**headers_of(), "ion-lost": 2, "ion-story": [[1, "lost", "w"]]}),
         Message(headers={**headers_of(), "x-delivery-count": 1, "sentry-trace": "00-ab", "traceparent": "x"}),
         Message(headers={**headers_of(), "compression": None, "callbacks": None}),
+        Message(properties={"correlation_id": "b1", "reply_to": "7e1e9b5c-60c6-3bd4-8d0b-2f0a4f2c2a11"}),
         Message(body=memoryview(pack([[b"payload"], {}, NOTHING]))),
         as_json([[{"__type__": "base64", "__value__": base64.b64encode(b"\xff").decode()}], {}, NOTHING]),
         as_json([[{"__type__": "bytes", "__value__": "payload"}], {}, NOTHING]),
