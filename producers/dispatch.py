@@ -75,6 +75,7 @@ class Dispatcher:
         self._under_way: dict[str, tuple[str, float]] = {}  # batch -> queue, sent at; oldest first
         self._health: dict[str, QueueHealth] = {}  # by queue
         self._replies_connected: bool | None = None  # None: not tried yet
+        self._replies_trouble = Unavailable("the reply store", "no connection yet; the client keeps trying")
         self._closing = False
         self._sender_waits = False
         self._threads = [
@@ -277,7 +278,8 @@ class Dispatcher:
         with self._changed:
             self._changed.wait_for(lambda: self._replies_connected is not None, _FIRST_CONNECTION_S)
             if not self._replies_connected:
-                raise Unavailable("the reply store", "no connection; the client keeps trying")
+                trouble = self._replies_trouble
+                raise type(trouble)(*trouble.args)
 
     def _look_at(self, health: QueueHealth) -> None:
         if not health.due(time.monotonic()):
@@ -315,10 +317,10 @@ class Dispatcher:
             try:
                 if not self._replies_connected:
                     self._replies.connect()
-                    self._note_connection(connected=True)
+                    self._note_connection(None)
                 packed = self._replies.poll(_TICK_S)
-            except Unavailable:
-                self._note_connection(connected=False)
+            except Unavailable as error:
+                self._note_connection(error)
                 time.sleep(_RECONNECT_S)
             for reply in packed:
                 try:
@@ -331,9 +333,11 @@ class Dispatcher:
                 self._end_overdue(now)
         self._replies.close()
 
-    def _note_connection(self, *, connected: bool) -> None:
+    def _note_connection(self, trouble: Unavailable | None) -> None:
         with self._changed:
-            self._replies_connected = connected
+            self._replies_connected = trouble is None
+            if trouble is not None:
+                self._replies_trouble = trouble.with_traceback(None)
             self._changed.notify_all()
 
     def _take_reply(self, packed: bytes) -> None:

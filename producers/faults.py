@@ -22,7 +22,7 @@ _NO_RIGHT = "it denies this user a command or key; grant what docs/brokers.md li
 _NO_PASSWORD = "it refuses the user or password; set right those in the URL"  # noqa: S105
 _NO_TRUST = "TLS failed; check the certificates and that the server's port speaks TLS ({said})"
 _NO_CONNECTION = "it did not take a connection in time"
-_SILENT = "it did not answer in time; it may have taken what was sent"
+_SILENT = "it did not answer in time; what was sent may have been taken"
 
 _ALARM = "it blocks its producers: its memory or disk alarm is on; see its log"
 

@@ -9,7 +9,7 @@ import pytest
 
 from persona_system.pipeline import load_pipeline
 from producers.admission import QueueState
-from producers.batching import Lane
+from producers.batching import Lane, PackedJob
 from producers.dispatch import Dispatcher
 from producers.errors import ClientClosed, IdempotencyConflict, Overloaded, Unavailable
 from producers.pending import Gathered, Woken
@@ -137,7 +137,9 @@ def test_an_id_that_comes_twice_in_a_batch_or_is_under_way_fails_alone(
     client.submit("me", job_id="mine")
     ids = ["new", "mine", "new", "other"]
     gathered = Gathered("all", [None] * 4, 4)
-    jobs = [(job_id, pack_job(PersonaRequest("hi"), KEY, job_id, 2**50), None) for job_id in ids]
+    jobs: list[PackedJob] = [
+        (job_id, pack_job(PersonaRequest("hi"), KEY, job_id, 2**50), None) for job_id in ids
+    ]
     client.dispatcher.submit_batch(LANE, jobs, [0, 1, 2, 3], gathered, 10.0)
     wait_until(lambda: len(client.loopback.published) == 2)
     client.loopback.release()
