@@ -1,4 +1,4 @@
-"""``ion bulk run`` on files as they come: long, mixed with bad lines, packed, piped, interrupted."""
+"""``ion bulk run`` on files as they come: long, mixed with bad lines, packed, piped, interrupted, resumed."""
 
 import csv
 import gzip
@@ -7,13 +7,20 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from tests.support.wait import wait_until
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 ION = Path(sys.executable).with_name("ion")
 MOST_RSS_KB = 150_000
@@ -52,6 +59,10 @@ def run(
     return subprocess.run(
         [ION, "bulk", "run", *words], input=stdin, capture_output=True, env=env, timeout=100, check=False
     )
+
+
+def ion(env: Mapping[str, str], *words: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run([ION, *words], capture_output=True, env=env, timeout=60, check=False)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -156,12 +167,70 @@ def test_pipes_on_both_sides(env: dict[str, str], tmp_path: Path) -> None:
     assert b"read" in done.stderr
 
 
-def test_a_packed_file_from_a_line_on(env: dict[str, str], tmp_path: Path) -> None:
-    source = tmp_path / "in.jsonl.gz"
-    source.write_bytes(gzip.compress(b"".join(record(number) + b"\n" for number in range(1, 101))))
-    done = run(env, source, "-o", tmp_path / "out.jsonl", "--from-line", "91", "-q")
+@pytest.mark.parametrize(("suffix", "pack"), [("gz", gzip.compress), ("zst", zstd.compress)])
+def test_packed_files(
+    env: dict[str, str], tmp_path: Path, suffix: str, pack: Callable[[bytes], bytes]
+) -> None:
+    source = tmp_path / f"in.jsonl.{suffix}"
+    source.write_bytes(pack(b"".join(record(number) + b"\n" for number in range(1, 101))))
+    done = run(env, source, "-o", tmp_path / "out.jsonl", "-q")
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
-    assert [answer["line"] for answer in read(tmp_path / "out.jsonl")] == list(range(91, 101))
+    assert [answer["line"] for answer in read(tmp_path / "out.jsonl")] == list(range(1, 101))
+
+
+def test_parquet_on_both_sides(env: dict[str, str], tmp_path: Path) -> None:
+    table = pa.table({"id": [7, 8, 9], "user_input": ["하나", None, "three"], "mood": [1.0, 2.0, 3.0]})
+    parquet.write_table(table, tmp_path / "in.parquet")
+
+    refused = run(env, tmp_path / "in.parquet", "-o", tmp_path / "out.parquet")
+    assert refused.returncode == 2
+    assert b"has columns that are not known: mood" in refused.stderr
+
+    done = run(env, tmp_path / "in.parquet", "-o", tmp_path / "out.parquet", "--ignore-columns")
+    assert done.returncode == 0, done.stderr
+    answers = parquet.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [(answer["line"], answer["id"], answer["status"]) for answer in answers] == [
+        (1, "7", "ok"),
+        (3, "9", "ok"),
+    ]
+    assert "하나" in answers[0]["content"]
+    assert [reject["line"] for reject in read(tmp_path / "out.rejects.jsonl")] == [2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "in.parquet",
+        "out.parquet",
+        "out.rejects.jsonl",
+    ]
+
+
+def test_answers_as_they_come_are_all_there(env: dict[str, str], tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_bytes(b"".join(record(number) + b"\n" for number in range(1, 2001)))
+    done = run(env, source, "-o", tmp_path / "out.jsonl", "--as-completed", "--batch", "50", "-q")
+    assert done.returncode == 0, done.stderr
+    assert sorted(answer["line"] for answer in read(tmp_path / "out.jsonl")) == list(range(1, 2001))
+
+
+def test_too_many_rejects_end_a_run_which_may_go_on_with_more_patience(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    """Each tenth line is bad: 10 % are over 5 %, noticed once 1,000 lines are read; 20 % are allowed then."""
+    lines = [b"bad" if number % 10 == 0 else record(number) for number in range(1, 3001)]
+    (tmp_path / "in.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    where = (tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--json")
+
+    failed = run(env, *where, "--max-reject-ratio", "0.05")
+    summary = json.loads(failed.stdout)
+    assert failed.returncode == 1
+    assert (summary["end"], summary["state"], summary["last_line"]) == ("too_many_rejects", "failed", 1000)
+    assert b"100 of 1,000 records were rejected, over 5.0%" in failed.stderr
+
+    done = run(env, *where, "--max-reject-ratio", "0.2", "--resume")
+    summary = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert (summary["read"], summary["ok"], summary["rejected"]) == (3000, 2700, 300)
+    assert [answer["line"] for answer in read(tmp_path / "out.jsonl")] == [
+        number for number in range(1, 3001) if number % 10
+    ]
 
 
 def test_existing_results_are_kept(env: dict[str, str], tmp_path: Path) -> None:
@@ -172,42 +241,99 @@ def test_existing_results_are_kept(env: dict[str, str], tmp_path: Path) -> None:
     assert run(env, tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--force").returncode == 0
 
 
-def test_ctrl_c_ends_a_run_in_good_order(env: dict[str, str], tmp_path: Path) -> None:
-    """The input is a pipe that stays open, so the run reads when the signal comes.
+def start_from_a_pipe(env: Mapping[str, str], output: Path, *words: str) -> "subprocess.Popen[bytes]":
+    """Start a run whose input is a pipe that stays open, and wait until it reads from it.
 
     With a window of one, the second batch is written when the third is read, and the third is sent then.
     """
-    output = tmp_path / "out.jsonl"
     process = subprocess.Popen(
-        [ION, "bulk", "run", "-", "-o", output, "--json", "--batch", "100", "--window", "1"],
+        [ION, "bulk", "run", "-", "-o", output, "--json", "--batch", "100", "--window", "1", *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=env,
     )
     assert process.stdin is not None
-    process.stdin.write(b"".join(record(number) + b"\n" for number in range(1, 351)))
+    process.stdin.write(PIPED)
     process.stdin.flush()
-    wait_until(lambda: output.exists() and len(read_whole(output)) == 200, 30, "two batches of answers")
+    wait_until(lambda: output.exists() and len(read_whole(output)) == 200, 60, "two batches of answers")
+    return process
+
+
+PIPED = b"".join(record(number) + b"\n" for number in range(1, 351))
+
+
+def test_ctrl_c_ends_a_run_in_good_order_and_the_same_data_goes_on(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    output = tmp_path / "out.jsonl"
+    process = start_from_a_pipe(env, output)
 
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
 
     summary = json.loads(out)
     assert process.returncode == 130
     assert (summary["end"], summary["last_line"]) == ("interrupted", 300)
     assert len(read(output)) == summary["ok"] == 300
-    assert b"go on with --from-line 301" in err
+    assert b"pipe the same data again with --resume" in err
+
+    other = run(env, "-", "-o", output, "--resume", stdin=b"other data\n")
+    assert other.returncode == 2
+    assert b"standard input is not what run" in other.stderr
+
+    again = run(env, "-", "-o", output, "--resume", "--json", stdin=PIPED)
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["run"] == summary["run"]
+    assert [answer["line"] for answer in read(output)] == list(range(1, 351))
+
+
+def test_a_run_can_be_cancelled_from_elsewhere_though_it_waits_for_input(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    process = start_from_a_pipe(env, tmp_path / "out.jsonl", "--run-id", "piped-1")
+
+    cancelled = ion(env, "bulk", "cancel", "piped-1")
+    assert b"asked process" in cancelled.stderr
+    process.wait(60)  # its input is still open
+    out, _ = process.communicate()
+
+    summary = json.loads(out)
+    assert (process.returncode, summary["state"], summary["last_line"]) == (130, "cancelled", 300)
+    shown = json.loads(ion(env, "bulk", "show", "piped-1", "--json").stdout)
+    assert (shown["state"], shown["read"], shown["pid"]) == ("cancelled", 300, process.pid)
+    listed = json.loads(ion(env, "bulk", "list", "--json").stdout)
+    assert shown in listed
+    assert b"piped-1" in ion(env, "bulk", "list").stdout
+
+
+def test_a_run_that_nobody_knows_is_a_usage_error(env: dict[str, str]) -> None:
+    for words in (["show", "nobody"], ["cancel", "nobody"], ["resume", "nobody"]):
+        assert ion(env, "bulk", *words).returncode == 2
 
 
 def test_an_absent_fleet_ends_a_run_with_exit_code_3(tmp_path: Path) -> None:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ION_")}
-    env = {**clean, "ION_BROKER_URL": f"redis+socket://{tmp_path}/absent.sock"}
+    away = {"ION_BROKER_URL": f"redis+socket://{tmp_path}/absent.sock", "ION_STATE_DIR": f"{tmp_path}/ion"}
     (tmp_path / "in.jsonl").write_bytes(record(1))
 
-    done = run(env, tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--patience", "1", "--json")
+    done = run(
+        {**clean, **away}, tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl", "--patience", "1", "--json"
+    )
 
     assert done.returncode == 3
     summary = json.loads(done.stdout)
     assert (summary["end"], summary["last_line"]) == ("unavailable", 0)
-    assert b"--from-line 1" in done.stderr
+    assert f"ion bulk resume {summary['run']}".encode() in done.stderr
+
+
+def test_a_database_that_is_away_ends_a_run_before_it_starts(env: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "in.jsonl").write_bytes(record(1))
+    (tmp_path / "taken").mkdir()
+    env = {**env, "ION_DATABASE_URL": f"sqlite:///{tmp_path}/taken"}
+
+    done = run(env, tmp_path / "in.jsonl", "-o", tmp_path / "out.jsonl")
+
+    assert done.returncode == 3
+    assert b"the database is not available" in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
