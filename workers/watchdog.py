@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 _STDERR = 2  # the descriptor: there whatever sys.stderr is
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 _LOOK_S = 1.0
-_ALARM_AFTER_S = 5.0  # beyond the limit: the thread comes first, as it can say why
+_ALARM_LATER = 1.25  # times the limit, and a second: the thread comes first, as it can say why
 
 
 class Work:
@@ -88,7 +88,7 @@ class SignalAlarm:
 class Watchdog:
     """Ends this process with *leave* when work makes no step for *limit_s*, after telling *note* its batch.
 
-    *note* may take a while and may fail; it is in a hurry.
+    *note* may take a while and may fail.  It looks every *look_s*; None: as suits the limit.
     """
 
     def __init__(
@@ -97,9 +97,11 @@ class Watchdog:
         note: Callable[[str], object],
         alarm: Alarm,
         leave: Callable[[int], object] = os._exit,
+        look_s: float | None = None,
     ) -> None:
+        self._look_s = min(_LOOK_S, limit_s / 4) if look_s is None else look_s
         self._limit_s, self._note, self._alarm, self._leave = limit_s, note, alarm, leave
-        self._patience_s = limit_s + _ALARM_AFTER_S
+        self._patience_s = limit_s * _ALARM_LATER + 1.0
         self._works: set[Work] = set()
         self._seen: dict[Work, tuple[int, float]] = {}  # steps, and how long it has stood there
         self._closing = threading.Event()
@@ -138,9 +140,8 @@ class Watchdog:
                 self._end_process(work)
 
     def _run(self) -> None:
-        look_s = min(_LOOK_S, self._limit_s / 4)
-        while not self._closing.wait(look_s):
-            self.look(look_s)
+        while not self._closing.wait(self._look_s):
+            self.look(self._look_s)
 
     def _end_process(self, work: Work) -> None:
         logger.error("a job of batch %s hangs for %g s: this process ends", work.batch_id, self._limit_s)
