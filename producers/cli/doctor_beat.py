@@ -21,12 +21,12 @@ _START = "start one with `ion up`, or `celery -A workers.entry beat`"
 
 @dataclass(frozen=True, slots=True)
 class BeatNotes:
-    """What beats have noted: the leader ("" for none), its epoch, each entry's latest (slot, when)."""
+    """What beats have noted: the leader ("" for none), its epoch, each entry's latest slot: began, sent."""
 
     now_ms: int
     leader: str
     epoch: int
-    ticks: Mapping[str, tuple[int, int]]
+    ticks: Mapping[str, tuple[int, int]]  # both in ms
 
 
 def beat_checks(settings: "ClientSettings", reply_url: str) -> Iterator[Check]:
@@ -71,19 +71,23 @@ def beat_check(notes: BeatNotes, entries: Sequence["Periodic"]) -> Check:
         return Check("beat", "warn", f"none leads, so nothing runs by itself: {told}", _START)
     found = f"{notes.leader} leads, epoch {notes.epoch}; {told}"
     ticks = [(entry, notes.ticks[entry.name]) for entry in entries if entry.name in notes.ticks]
-    ahead = [entry.name for entry, (slot, _) in ticks if slot * entry.period_ms > notes.now_ms]
+    ahead = [entry.name for entry, (begun_ms, _) in ticks if begun_ms > notes.now_ms]
     if ahead:
         fix = "was the server's clock set back?  If so: DEL 'ion:{beat}:slots' there, and restart every beat"
         return Check("beat", "warn", f"{found}; ahead of the clock: {', '.join(ahead)}", fix)
-    late = [entry.name for entry, (_, ms) in ticks if notes.now_ms - ms > _LATE_PERIODS * entry.period_ms]
+    late = [
+        entry.name
+        for entry, (_, sent_ms) in ticks
+        if notes.now_ms - sent_ms > _LATE_PERIODS * entry.period_ms
+    ]
     if late:
         return Check("beat", "warn", f"{found}; late: {', '.join(late)}", "look at the log of that beat")
     return Check("beat", "ok", found)
 
 
 def _tick(note: bytes) -> tuple[int, int]:
-    slot, _, ms = note.partition(b" ")
-    return int(slot), int(ms)
+    begun_ms, _, sent_ms = note.partition(b" ")
+    return int(begun_ms), int(sent_ms)
 
 
 def _ago(notes: BeatNotes, entry: str) -> str:

@@ -77,7 +77,7 @@ def test_a_slot_is_claimed_once_and_never_before_its_time_or_after_a_later_one(b
     assert lease.claim(EVERY_SECOND, slot - 1) is True
     assert [lease.claim(EVERY_SECOND, slot) for _ in range(3)] == [True, False, False]
     assert lease.claim(EVERY_SECOND, slot - 1) is False
-    assert lease.look().last == {"tick": slot}
+    assert lease.look().last_ms == {"tick": slot * 1000}
 
 
 def test_slots_of_one_entry_are_nothing_to_another(beats: Beats) -> None:
@@ -163,7 +163,7 @@ def test_an_emptied_server_gives_the_lead_anew_and_an_old_one_is_worth_nothing(
     slot = present(old)
     store.client.flushall()
 
-    assert (new.look().epoch, new.look().last) == (1, {})
+    assert (new.look().epoch, new.look().last_ms) == (1, {})
     assert old.claim(EVERY_SECOND, slot) is False
     assert new.claim(EVERY_SECOND, slot) is True
 
@@ -179,7 +179,7 @@ def test_what_was_claimed_is_known_after_a_crash_of_the_server() -> None:
                 lease.look()
             store.start()
 
-            assert lease.look().last == {"tick": slot}
+            assert lease.look().last_ms == {"tick": slot * 1000}
             assert lease.claim(EVERY_SECOND, slot) is False
         finally:
             lease.close()
@@ -203,5 +203,5 @@ def test_the_doctor_reads_what_beats_note(beats: Beats, store: Server) -> None:
     notes = read_notes(store.client)
 
     assert (notes.leader, notes.epoch) == ("some-host:4711", 1)
-    noted_slot, noted_ms = notes.ticks["tick"]
-    assert noted_slot == slot <= noted_ms / 1000 <= notes.now_ms / 1000
+    begun_ms, sent_ms = notes.ticks["tick"]
+    assert begun_ms == slot * 1000 <= sent_ms <= notes.now_ms

@@ -120,7 +120,7 @@ def test_nothing_is_sent_before_a_clock_that_went_back_has_passed_the_last_slot(
     beats: Schedulers, inbox: Inbox, store: Server
 ) -> None:
     slot = int(store.client.time()[0]) // HOURLY.period_s + 2
-    store.client.hset(names.BEAT_SLOTS, HOURLY.name, f"{slot} {slot * HOURLY.period_ms}")
+    store.client.hset(names.BEAT_SLOTS, HOURLY.name, f"{slot * HOURLY.period_ms} 0")
 
     beats.new().tick()
 

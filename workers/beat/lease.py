@@ -44,13 +44,13 @@ end
 return {{lead, now_ms, redis.call('HGETALL', KEYS[3])}}
 """
 
-# Note a slot as the entry's latest; return whether it was mine to do, and new, and has begun.
+# Note a slot, by its beginning, as the entry's latest; return whether it was mine, is new and has begun.
 _CLAIM = f"""{_NOW}
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local last = string.match(redis.call('HGET', KEYS[2], ARGV[2]) or '', '^%d+')
-local slot = tonumber(ARGV[3])
-if last and tonumber(last) >= slot then return 0 end
-if slot * tonumber(ARGV[4]) > now_ms then return 0 end
+local begins_ms = tonumber(ARGV[3])
+if last and tonumber(last) >= begins_ms then return 0 end
+if begins_ms > now_ms then return 0 end
 redis.call('HSET', KEYS[2], ARGV[2], ARGV[3] .. ' ' .. now_ms)
 return 1
 """
@@ -64,12 +64,12 @@ return 0
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What the server said at one look: who leads in which epoch, the time, each entry's latest slot."""
+    """What one look saw: who leads in which epoch, the time, and when each entry's latest slot began."""
 
     epoch: int
     leader: str
     now_ms: int
-    last: Mapping[str, int]
+    last_ms: Mapping[str, int]
 
 
 class Lease:
@@ -109,13 +109,13 @@ class Lease:
         self._lead = lead if mine else b""
         self._trusted_until = begun + self._ttl_ms / 1000 - MARGIN_S if mine else 0.0
         slots = dict(zip(notes[::2], notes[1::2], strict=True))
-        last = {entry.decode(): int(note.partition(b" ")[0]) for entry, note in slots.items()}
-        return View(int(epoch), leader, now_ms, last)
+        last_ms = {entry.decode(): int(note.partition(b" ")[0]) for entry, note in slots.items()}
+        return View(int(epoch), leader, now_ms, last_ms)
 
     def claim(self, entry: Periodic, slot: int) -> bool:
         """Say whether the tick of *slot* is this beat's to send; it is nobody else's then, ever."""
         claimed = self._claim(
-            keys=[names.BEAT_LEAD, names.BEAT_SLOTS], args=[self._lead, entry.name, slot, entry.period_ms]
+            keys=[names.BEAT_LEAD, names.BEAT_SLOTS], args=[self._lead, entry.name, slot * entry.period_ms]
         )
         return bool(claimed)
 

@@ -13,13 +13,14 @@ def slot_of(entry: Periodic, now_ms: int) -> int:
     return now_ms // entry.period_ms
 
 
-def due(entry: Periodic, last: int | None, now_ms: int) -> range:
-    """Return the slots to send now, oldest first; *last* is the latest that was sent, None if none was.
+def due(entry: Periodic, last_ms: int | None, now_ms: int) -> range:
+    """Return the slots to send now, oldest first; *last_ms*: when the latest that was sent began, if any was.
 
     None of them was sent before and none lies ahead, whatever the clock does: where it went backwards,
-    nothing is due until it has passed the last slot again.
+    nothing is due until it has passed the last slot again.  The period may have been another one then.
     """
     present = slot_of(entry, now_ms)
+    last = None if last_ms is None else slot_of(entry, last_ms)
     if last is not None and present <= last:
         return range(0)
     if entry.missed == "all":

@@ -43,7 +43,7 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         self._lease = Lease(url, owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
         self._ready_file = ready_file
         self._entries: tuple[Periodic, ...] = ()
-        self._last: dict[str, int] = {}  # by entry: the latest slot that was seen; the server may be emptied
+        self._last_ms: dict[str, int] = {}  # by entry: when its latest slot began; the server may be emptied
         self._known: tuple[int, str] | None = None  # the latest lead that was told of
         self._away: set[str] = set()
         self._ready = self._closed = False
@@ -59,7 +59,7 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         with self._bearing(_LEAD_STORE, redis.RedisError):
             view = self._lease.look()
             self._tell(view)
-            self._remember(view.last)
+            self._remember(view.last_ms)
             if self._lease.trusted:
                 self._send_due(view)
                 wait_ms = next_slot_ms(self._entries, view.now_ms)
@@ -82,7 +82,7 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         self._lease.close()
 
     def _send_due(self, view: View) -> None:
-        slots = {entry: due(entry, self._last.get(entry.name), view.now_ms) for entry in self._entries}
+        slots = {entry: due(entry, self._last_ms.get(entry.name), view.now_ms) for entry in self._entries}
         if not any(slots.values()):
             return
         with self.app.connection_for_write() as broker:  # a new one: what idles between ticks goes stale
@@ -92,7 +92,7 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
             for entry, missing in slots.items():
                 for slot in missing:
                     if self._lease.trusted and self._lease.claim(entry, slot):
-                        self._remember({entry.name: slot})
+                        self._remember({entry.name: slot * entry.period_ms})
                         self._send(entry, slot, view, producer)
 
     def _reached(self, broker: Any) -> bool:
@@ -115,9 +115,9 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         }
         self.apply_entry(self.Entry(**{**dict(known), "options": options}), producer=producer)
 
-    def _remember(self, slots: Mapping[str, int]) -> None:
-        for entry, slot in slots.items():
-            self._last[entry] = max(slot, self._last.get(entry, slot))
+    def _remember(self, last_ms: Mapping[str, int]) -> None:
+        for entry, begun_ms in last_ms.items():
+            self._last_ms[entry] = max(begun_ms, self._last_ms.get(entry, begun_ms))
 
     def _tell(self, view: View) -> None:
         """Say when the lead changes hands, and that this beat is ready when it has seen who leads."""

@@ -38,7 +38,7 @@ DUPLICATES_KEY = f"{KEY_PREFIX}count:duplicates"  # how many deliveries of settl
 BEAT_PREFIX = f"{KEY_PREFIX}{{beat}}:"  # of what beats know together, in one cluster slot
 BEAT_LEAD = f"{BEAT_PREFIX}lead"  # who leads, as "epoch owner"; expires unless it is renewed
 BEAT_EPOCH = f"{BEAT_PREFIX}epoch"  # how many leads there have been; permanent
-BEAT_SLOTS = f"{BEAT_PREFIX}slots"  # by entry: the latest slot with a tick, and when, as "slot ms"; permanent
+BEAT_SLOTS = f"{BEAT_PREFIX}slots"  # by entry: "begin claim", both in ms, of its latest slot; permanent
 
 
 def reply_key(client_id: str) -> str:

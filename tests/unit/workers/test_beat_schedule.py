@@ -44,7 +44,8 @@ MINUTE_MS = 60_000
 )
 def test_what_is_due(entry: Periodic, last: int | None, now_s: int, expected: list[int]) -> None:
     """Slots of a minute: slot 10 is [600 s, 660 s)."""
-    assert list(due(entry, last, now_s * 1000)) == expected
+    last_ms = None if last is None else last * MINUTE_MS
+    assert list(due(entry, last_ms, now_s * 1000)) == expected
 
 
 @st.composite
@@ -57,14 +58,14 @@ def entries(draw: st.DrawFn) -> Periodic:
 @given(entry=entries(), steps_ms=st.lists(st.integers(-500_000, 500_000), max_size=50))
 def test_however_the_clock_goes_each_slot_has_one_tick_at_most(entry: Periodic, steps_ms: list[int]) -> None:
     """Beat looks at any moments at all: it sleeps, its machine sleeps, the server's clock is set."""
-    now_ms, last, sent = 10_000_000, None, list[int]()
+    now_ms, last_ms, sent = 10_000_000, None, list[int]()
     for step_ms in steps_ms:
         now_ms += step_ms
-        slots = due(entry, last, now_ms)
+        slots = due(entry, last_ms, now_ms)
         assert len(slots) <= entry.at_most
         assert all(slot * entry.period_ms <= now_ms for slot in slots), "none lies ahead"
         sent += slots
-        last = max([*slots, *([] if last is None else [last])], default=None)
+        last_ms = slots[-1] * entry.period_ms if slots else last_ms
 
     assert sent == sorted(set(sent)), "each once, in order"
 
@@ -73,15 +74,26 @@ def test_however_the_clock_goes_each_slot_has_one_tick_at_most(entry: Periodic, 
 def test_who_looks_often_enough_misses_nothing(entry: Periodic, looks_ms: list[int]) -> None:
     """Looks are less than half of the shortest period apart, so each policy sends each slot once."""
     now_ms = 10_000_000 - 10_000_000 % entry.period_ms
-    first, last, sent = slot_of(entry, now_ms), None, list[int]()
+    first, last_ms, sent = slot_of(entry, now_ms), None, list[int]()
     for step_ms in looks_ms:
-        slots = due(entry, last, now_ms)
+        slots = due(entry, last_ms, now_ms)
         sent += slots
-        last = slots[-1] if slots else last
+        last_ms = slots[-1] * entry.period_ms if slots else last_ms
         now_ms += step_ms
 
     assert sent == list(range(first, sent[-1] + 1))
     assert slot_of(entry, now_ms - looks_ms[-1]) == sent[-1]
+
+
+@given(entry=entries(), other=entries(), last_ms=st.integers(0, 10**8), later_ms=st.integers(0, 10**6))
+def test_a_period_may_change(entry: Periodic, other: Periodic, last_ms: int, later_ms: int) -> None:
+    """The slots of the new one begin after the last of the old one, and it waits for a period at most."""
+    begun_ms = slot_of(entry, last_ms) * entry.period_ms
+    slots = due(other, begun_ms, begun_ms + later_ms)
+
+    assert all(slot * other.period_ms > begun_ms for slot in slots)
+    if other.missed != "skip" and later_ms >= other.period_ms:
+        assert slots
 
 
 @given(entry=entries(), now_ms=st.integers(0, 10**13))
