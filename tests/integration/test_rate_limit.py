@@ -151,7 +151,7 @@ def test_no_second_sees_more_than_the_rate_and_the_burst_whoever_asks(valkey: Se
 def test_nothing_passes_while_the_store_is_away() -> None:
     with server() as own:
         limiter = RateLimiter(redis.Redis.from_url(own.url), RateLimit(1.0, 5))
-        own.client.acl_setuser("default", commands=["-eval"])
+        own.client.execute_command("ACL", "SETUSER", "default", "-eval")
         with pytest.raises(AccessDenied, match="the reply store"):
             limiter.take("key")
         own.stop()
