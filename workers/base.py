@@ -63,7 +63,7 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
             time.sleep(_PAUSE_S)
             raise Reject(str(error), requeue=True) from None
 
-    app.task(run, bind=True, name=options.name, Request="workers.request:CountedRequest")
+    app.task(run, bind=True, shared=False, name=options.name, Request="workers.request:CountedRequest")
 
 
 def _try_again(
@@ -115,4 +115,4 @@ def bind_periodic(app: Celery, slot: RuntimeSlot, name: str, body: PeriodicBody)
         except Exception as error:  # noqa: BLE001 - upkeep that fails must not look like a failed answer
             slot.get().report_bug(name, error)
 
-    app.task(run, name=name)
+    app.task(run, shared=False, name=name)
