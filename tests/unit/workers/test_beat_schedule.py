@@ -122,6 +122,7 @@ def test_the_documentation_has_the_table_as_it_is() -> None:
     rows = re.findall(r"^\| `([a-z.]+)` \| ([\d,]+) s \| (\w+) \|", page, re.MULTILINE)
 
     told = {name: (int(period.replace(",", "")), missed) for name, period, missed in rows}
+    assert len(told) == len(rows)
     assert told == {
         entry.name: (entry.period_s, entry.missed) for entry in read_table(celeryconfig.beat_schedule)
     }
