@@ -49,6 +49,7 @@ class Target:
 
     def push(self, raw: bytes) -> None:
         self.valkey.lpush(f"{names.BROKER_PREFIX}{names.INTERACTIVE}", raw)
+        self.valkey.lpush(f"{names.BROKER_PREFIX}bell:{names.INTERACTIVE}", "1")  # saves a second's wait
 
     def is_the_same(self) -> bool:
         return bool(self.process.is_running() and self.pid() == self.process.pid)

@@ -1,14 +1,15 @@
 """Keep user text out of logs.
 
-Three ways it could get there, each closed here: Celery quotes the body of a message that it refuses;
+Four ways it could get there, each closed here: Celery quotes the body of a message that it refuses;
 a log record with ``exc_info`` prints the exception's message, which may quote a value; and Celery's
-task tracer puts the exception's repr into its own message.
+task tracer and its remote control put the exception's repr into their own messages.
 """
 
 import logging
 import traceback
 
 _FRAMES = 6  # innermost frames worth reading
+_REMOTE_CONTROL = frozenset({"celery.worker.control", "celery.worker.pidbox", "kombu.pidbox"})
 
 
 def describe(error: BaseException) -> str:
@@ -44,6 +45,10 @@ class MessageBodyFilter(logging.Filter):
             said = describe(error) if error is not None else "see the worker's state"
             record.msg = f"task {task.get('name', '?')}[{task.get('id', '?')}] did not succeed: {said}"
             record.args, record.exc_info = (), None
+        elif record.name in _REMOTE_CONTROL and record.levelno >= logging.ERROR:
+            record.msg = "remote control: a command failed (%s)"
+            record.args = (", ".join(type(said).__name__ for said in record.args or ()),)
+            record.exc_info = None
         elif record.msg in self._quoting_formats:
             record.msg = f"message refused: {str(record.msg).strip().splitlines()[0].partition(':')[0]}"
             record.args, record.exc_info = (), None

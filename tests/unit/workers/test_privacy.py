@@ -119,3 +119,16 @@ def test_without_a_dsn_a_bug_is_logged(caplog: pytest.LogCaptureFixture) -> None
 
     assert "answering a job failed: KeyError at " in caplog.text
     assert WORDS not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["celery.worker.pidbox", "kombu.pidbox"])
+def test_remote_control_tells_what_kind_of_error_it_met_and_not_what_it_was_sent(
+    log: io.StringIO, name: str
+) -> None:
+    try:
+        fail(WORDS)
+    except KeyError as error:
+        logging.getLogger(name).exception("Control command error: %r", error)  # noqa: TRY401 - as they do
+
+    assert "remote control: a command failed (KeyError)" in log.getvalue()
+    assert WORDS not in log.getvalue()
