@@ -20,22 +20,25 @@ ON_THE_QUEUE = "this fleet has none, and its dead letters wait on the queue `dea
 @contextmanager
 def reached(fleet: Fleet) -> Iterator["DeadLetterStore"]:
     """Give the dead letters of *fleet*; raise Unavailable or StoreUnavailable, with what to do."""
-    url = database_url(fleet)
+    url, running = database_of(fleet)
     from workers.store.dead_letters import DeadLetterStore  # noqa: PLC0415
     from workers.store.engine import open_store  # noqa: PLC0415
 
-    with open_store(url, create=False) as store:
+    with open_store(url, create=running) as store:
         yield DeadLetterStore(store)
 
 
-def database_url(fleet: Fleet) -> str:
-    """Return where the letters of *fleet* are kept; raise Unavailable when they stay on their queue."""
+def database_of(fleet: Fleet) -> tuple[str, bool]:
+    """Return where the letters of *fleet* are kept, and whether it is there to keep some.
+
+    Raises Unavailable when they stay on their queue.
+    """
     from producers.settings import ClientSettings  # noqa: PLC0415
 
     given = ClientSettings()
     if given.database_url is not None and given.database_url.get_secret_value():
-        return given.database_address()
+        return given.database_address(), False
     found = fleet.find()
     if found is not None and found.database_url is None:
         raise Unavailable(WHAT, ON_THE_QUEUE)
-    return (given if found is None else found).database_address()
+    return (given if found is None else found).database_address(), found is not None

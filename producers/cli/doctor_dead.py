@@ -16,13 +16,13 @@ _NAME = "dead letters"
 
 def dead_checks(fleet: Fleet) -> Iterator[Check]:
     """Yield one check of the dead letters of *fleet*."""
-    from producers.cli.dead_place import database_url  # noqa: PLC0415
+    from producers.cli.dead_place import database_of  # noqa: PLC0415
     from workers.store.dead_letters import DeadLetterStore  # noqa: PLC0415
     from workers.store.engine import open_store  # noqa: PLC0415
     from workers.store.errors import StoreError, StoreUnavailable  # noqa: PLC0415
 
     try:
-        url = database_url(fleet)
+        url, _ = database_of(fleet)
     except Unavailable as error:
         yield Check(_NAME, "warn", error.why, "set ION_DATABASE_URL for the workers, and here")
         return
