@@ -36,6 +36,7 @@ class BrokerPublisher:
                 options[name] = seconds
         self._app.conf.broker_transport_options = options
         self._connect_timeout_s = connect_timeout_s
+        self._publish_timeout_s = publish_timeout_s
         self._origin = f"producer@{uuid.uuid4().hex[:8]}"
         self._connection: Connection | None = None
         self._producer: Producer | None = None
@@ -89,6 +90,8 @@ class BrokerPublisher:
                 headers=message.headers,
                 delivery_mode="persistent",
                 retry=False,
+                mandatory=True,  # RabbitMQ: an error, if the queue is gone, in place of a silent loss
+                confirm_timeout=self._publish_timeout_s,  # RabbitMQ in an alarm takes the bytes, says nothing
                 **message.properties,
             )
 
