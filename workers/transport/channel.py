@@ -299,15 +299,15 @@ class Channel(stock.Channel):  # type: ignore[misc]
     # -- settling -----------------------------------------------------------------------------------
 
     def settle(self, tag: str) -> None:
-        """Remove a message from what is in flight; a tag that is not ours means nothing to the server."""
+        """Remove a message from what is in flight; after ``close`` it is not ours any more."""
         place = Place.of(tag)
-        if place.field:
+        if place.field and not self.closed:
             self._redis.hdel(self._keys.inflight(place.worker), place.field)
 
     def give_back(self, tags: Sequence[str]) -> None:
         """Put messages in flight to the front of their queues, the first of *tags* foremost."""
         for place in map(Place.of, reversed(tags)):
-            if place.field:
+            if place.field and not self.closed:
                 self._run(
                     scripts.RETURN, [self._keys.inflight(place.worker)], [self._keys.prefix, place.field]
                 )

@@ -56,7 +56,7 @@ class Membership:
                 [fresh, self._name, scripts.HEARTBEAT_TTL_MS],
             )
             self.id, self.lowest = fresh, 0
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._live, name="ion-heartbeat", daemon=True)
             self._thread.start()
 
