@@ -1,6 +1,19 @@
 """Every scenario of the suite, in the table's order."""
 
-from tests.chaos import duplicates, kills, memory, network, poison, servers
+from tests.chaos import (
+    beats,
+    bulk_runs,
+    duplicates,
+    flood,
+    hostile,
+    kills,
+    limits,
+    memory,
+    network,
+    poison,
+    servers,
+    storage,
+)
 from tests.chaos.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -10,4 +23,10 @@ SCENARIOS: tuple[Scenario, ...] = (
     *poison.SCENARIOS,
     *memory.SCENARIOS,
     *duplicates.SCENARIOS,
+    *bulk_runs.SCENARIOS,
+    *beats.SCENARIOS,
+    *hostile.SCENARIOS,
+    *flood.SCENARIOS,
+    *limits.SCENARIOS,
+    *storage.SCENARIOS,
 )

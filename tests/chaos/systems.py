@@ -85,10 +85,18 @@ class Ours:
             "ION_DATABASE_URL": f"sqlite:///{directory}/ion.db",
             **(settings or {}),
         }
+        self._urls = broker_url, reply_url
+        self._key: str | None = None
         self._publisher = BrokerPublisher(broker_url, 2.0, 4.0)
         self._replies: redis.Redis = redis.Redis.from_url(reply_url, socket_timeout=5)
         self._read = 0
         self._published = ("", b"", 0)
+
+    def beside(self, queue: str, key: str | None = None) -> "Ours":
+        """Return another producer, of work for *queue*; with a resonance *key* no analyser is asked."""
+        other = Ours(*self._urls, self._witness_url, self._directory, queue=queue)
+        other._key = key
+        return other
 
     def publish(self, job_ids: Sequence[str]) -> None:
         """Publish one batch."""
@@ -115,6 +123,7 @@ class Ours:
         return Job(
             id=job_id,
             text=f"{job_id}|{TEXT}",
+            key=self._key,
             durable=self.durable,
             deadline_ms=deadline,
             use_cache=self.use_cache,
