@@ -166,6 +166,7 @@ def _sqlite(url: URL, patience_s: float) -> sa.Engine:
         _use_wal(connection, patience_s)
         connection.execute("PRAGMA synchronous=NORMAL")  # after a power cut the last moments may be missing
         connection.execute("PRAGMA foreign_keys=ON")
+        connection.execute("PRAGMA secure_delete=ON")  # what people wrote is gone when it is deleted
 
     @event.listens_for(engine, "begin")
     def _begin(connection: sa.Connection) -> None:
