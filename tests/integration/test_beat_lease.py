@@ -169,7 +169,7 @@ def test_an_emptied_server_gives_the_lead_anew_and_an_old_one_is_worth_nothing(
 
 
 def test_what_was_claimed_is_known_after_a_crash_of_the_server() -> None:
-    """It is with ``appendfsync always``; with ``everysec`` the last moments may go, and beats remember them."""
+    """It is with ``appendfsync always``; with ``everysec`` the last moments may go; beats remember."""
     with server(appendonly="yes", appendfsync="always") as store:
         lease = Lease(store.url, "first", LONG_MS)
         try:
