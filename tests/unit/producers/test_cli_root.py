@@ -52,13 +52,13 @@ def test_the_checks_of_this_machine_name_its_stack(tmp_path: Path, monkeypatch: 
 
 
 def test_without_a_stack_there_is_no_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ION_BROKER_URL", "ION_CACHE_URL", "ION_CACHE"):
+    for name in ("ION_BROKER_URL", "ION_CACHE_URL", "ION_CACHE", "ION_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ION_STATE_DIR", str(tmp_path))
     assert LocalFleet().find() is None
     client, stack, worker = sections()
     assert [section.name for section in (client, stack, worker)] == ["client", "stack", "worker"]
-    assert worker.assumed == {"broker_url", "reply_url", "cache_url"}
+    assert worker.assumed == {"broker_url", "reply_url", "cache_url", "database_url"}
 
 
 def test_a_broker_that_is_named_is_the_fleet(monkeypatch: pytest.MonkeyPatch) -> None:
