@@ -43,6 +43,7 @@ from workers.transport import envelope, overview, scripts, servers
 from workers.transport.claims import SHOWN_BYTES, TURN, Claim, Place, Rota
 from workers.transport.envelope import Front, Malformed
 from workers.transport.membership import TIMEOUT_S, Membership
+from workers.transport.publish import ServerClock, publish
 from workers.transport.scripts import Keys
 
 DELIVERY_LIMIT = 6  # so many workers lost with a message: it is no accident, and not even read any more
@@ -159,13 +160,20 @@ class Channel(stock.Channel):  # type: ignore[misc]
     # -- publishing ---------------------------------------------------------------------------------
 
     def _put(self, queue: str, message: Any, **kwargs: Any) -> None:
-        keys = [self._keys.queue(queue), self._keys.bell(queue)]
-        values = [stock.dumps(message), self._expires.get(queue, "")]
+        item = envelope.fresh(stock.dumps(message), self._clock.now_ms())
+        expires_ms = self._expires.get(queue)
         batch = kwargs.get("_publish_batch")
         if batch is None:
-            self._run(scripts.PUBLISH, keys, values)
-        else:
-            batch.add("eval", scripts.PUBLISH, len(keys), *keys, *values)
+            publish(self._redis, self._keys, queue, item, expires_ms)
+            return
+        batch.add("lpush", queue, item)  # the batch's client adds the prefix
+        if expires_ms is not None:
+            batch.add("pexpire", queue, expires_ms)
+        batch.add("eval", scripts.RING, 1, self._keys.bell(queue))
+
+    @cached_property
+    def _clock(self) -> ServerClock:
+        return ServerClock(self._redis.time)
 
     def _has_queue(self, queue: str, **_: Any) -> bool:
         return bool(queue)  # a list is there as soon as something is in it

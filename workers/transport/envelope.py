@@ -41,6 +41,11 @@ class Front:
     raw: bytes
 
 
+def fresh(message: str, now_ms: int) -> str:
+    """Return what is put on a queue for *message*, a JSON object."""
+    return f'{{"ion":[{now_ms},0,0,[]],{message[1:]}'
+
+
 def front_of(item: bytes) -> Front:
     """Take the scripts' member off *item*, or what is there of it."""
     found = _FRONT.match(item)

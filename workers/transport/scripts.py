@@ -1,11 +1,12 @@
 """The scripts that move messages, and the keys that they touch.
 
-A message is JSON, as kombu writes it, with one member in front that only scripts write:
+A message is JSON, as kombu writes it, with one member in front that is ours:
 
     {"ion":[enqueued_ms,lost,returned,[[at_ms,"what","worker"],...]],"body":...}
 
 *enqueued_ms*: when it was published; *lost*: how many workers died with it; *returned*: how often it came
-back to its queue, lost or not; then its story.  All times are the server's.  It is in front so that a
+back to its queue, lost or not; then its story.  All times are the server's; all but the first are written
+by scripts.  It is in front so that a
 script finds it without reading the rest, and inside so that the whole stays JSON that kombu's own transport
 reads, too.  What is no JSON object carries the member as an object of its own before it.
 
@@ -26,6 +27,7 @@ from dataclasses import dataclass
 
 HEARTBEAT_TTL_MS = 8_000
 BELL_TTL_MS = 60_000
+BELL_TOKENS = 64  # as many waiting workers are woken by a burst; the others, within a second
 QUARANTINE_TTL_MS = 7 * 86_400_000
 LOST_WITH_WORKER = "lost with its worker"
 
@@ -35,7 +37,7 @@ _COMMON = f"""
 local function ring(bell)
   local n = redis.call('LPUSH', bell, '1')
   if n == 1 then redis.call('PEXPIRE', bell, {BELL_TTL_MS})
-  elseif n > 64 then redis.call('LTRIM', bell, 0, 63) end
+  elseif n > {BELL_TOKENS} then redis.call('LTRIM', bell, 0, {BELL_TOKENS - 1}) end
 end
 local function now()
   local t = redis.call('TIME')
@@ -81,16 +83,8 @@ end
 """
 )
 
-# KEYS: queue, bell.  ARGV: message, the queue's time to live in ms or ''.  Returns the queue's length.
-PUBLISH = (
-    _COMMON
-    + """
-local n = redis.call('LPUSH', KEYS[1], '{"ion":[' .. now() .. ',0,0,[]],' .. string.sub(ARGV[1], 2))
-if ARGV[2] ~= '' then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-ring(KEYS[2])
-return n
-"""
-)
+# KEYS: bell.
+RING = _COMMON + "ring(KEYS[1])"
 
 # KEYS: heartbeat, in flight, then each queue, then the bell of each.  ARGV: claim number, length of the
 # prefix, most bytes, bytes shown of more than that, for each queue 1 if nothing of it is kept in flight.
