@@ -2,15 +2,19 @@
 
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
 
+from infra.local.stack import LocalStack
 from persona_system.errors import InvalidInput
-from producers.errors import AccessDenied, Unavailable
+from producers import AccessDenied, Overloaded, PersonaClient, PersonaRequest, Unavailable
 from producers.rate_limit import RateLimit, RateLimiter
+from producers.settings import ClientSettings
+from tests.support.stack import client_settings_for
 from tests.support.valkey import Server, server
 from tests.support.wait import wait_until
 from workers.contract import names
@@ -158,3 +162,24 @@ def test_nothing_passes_while_the_store_is_away() -> None:
         with pytest.raises(Unavailable, match="the reply store"):
             limiter.take("key")
         limiter.close()
+
+
+def test_clients_with_the_same_key_share_the_limit(
+    client_settings: ClientSettings, stack: LocalStack
+) -> None:
+    """Five at once, and the next in 1,000 s: two clients get five jobs through between them."""
+    key = uuid.uuid4().hex
+    limit = {"rate_limit_per_s": 0.001, "rate_limit_burst": 5, "rate_limit_key": key}
+    settings = client_settings_for(stack, cache_url="", **limit)
+    asks = [PersonaRequest(f"question {n}", "calm-medium-learning") for n in range(4)]
+    with (
+        PersonaClient(settings) as one,
+        PersonaClient(settings) as other,
+        PersonaClient(client_settings) as free,
+    ):
+        ends = [*one.process_many(asks), *other.process_many(asks)]
+        assert [end.status for end in ends] == ["ok"] * 5 + ["unsent"] * 3
+        assert all(isinstance(end.error, Overloaded) for end in ends[5:])
+        with pytest.raises(Overloaded, match="the rate limit is reached"):
+            other.submit(asks[0])
+        assert [end.status for end in free.process_many(asks)] == ["ok"] * 4
