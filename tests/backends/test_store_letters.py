@@ -144,6 +144,14 @@ def test_a_very_long_story_loses_its_middle(letters: DeadLetterStore) -> None:
     assert kept.deaths == 130
 
 
+def test_a_reason_of_a_later_version_can_be_read(store: Store, letters: DeadLetterStore) -> None:
+    letters.keep(letter())
+    with store.writing() as connection:
+        connection.execute(sa.text("UPDATE dead_letters SET reason = 'abducted'"))
+    assert letters.get(letter().id).reason is Reason.INTERNAL
+    assert letters.counts().by_reason == {"abducted": 1}
+
+
 # -- sending again ----------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from workers.contract.dead_letters import DeadLetter, Sighting
+from workers.contract.dead_letters import DeadLetter, Reason, Sighting
 from workers.store.engine import Store
 from workers.store.errors import NoSuchLetter, SeveralLetters
 from workers.store.letters import Counts, Filter, KeptLetter, State, died_again, first_kept, retried
@@ -58,6 +58,8 @@ _RETRIES = sa.Table(
 _NAMES = KeptLetter.__struct_fields__
 _SHOWN = [_LETTERS.c[name] for name in _NAMES]  # all but the payload
 _INSERT: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+
+_REASONS = frozenset(reason.value for reason in Reason)
 
 _to_json = msgspec.json.Encoder().encode
 _job_ids = msgspec.json.Decoder(list[str]).decode
@@ -233,6 +235,8 @@ def _row(letter: KeptLetter) -> dict[str, Any]:
 def _letter(row: sa.Row[Any]) -> KeptLetter:
     fields = dict(zip(_NAMES, row, strict=True))
     lists = {"job_ids": _job_ids(fields["job_ids"]), "story": _story(fields["story"])}
+    if fields["reason"] not in _REASONS:
+        fields["reason"] = Reason.INTERNAL.value  # a later version knows it
     return msgspec.convert({**fields, **lists}, KeptLetter)
 
 

@@ -15,7 +15,9 @@ from workers.contract.dead_letters import MAX_RAW_BYTES, DeadLetter, Reason, let
 
 logger = logging.getLogger(__name__)
 
-_decode = msgspec.msgpack.Decoder(DeadLetter).decode
+_REASONS = frozenset(reason.value for reason in Reason)
+
+_decode_any = msgspec.msgpack.Decoder().decode
 
 
 class LetterBook(Protocol):
@@ -53,9 +55,13 @@ def tidy(book: LetterBook, retention: Retention, now_ms: int) -> None:
 
 
 def _unpacked(payload: bytes) -> DeadLetter | None:
+    """Return the letter; None: it is none.  The reason of a later version is not known, the rest is."""
     try:
-        return _decode(payload)
-    except (msgspec.MsgspecError, RecursionError):
+        fields = _decode_any(payload)
+        if isinstance(fields, dict) and fields.get("reason") not in _REASONS:
+            fields["reason"] = Reason.INTERNAL.value
+        return msgspec.convert(fields, DeadLetter)
+    except (msgspec.MsgspecError, RecursionError, TypeError):
         return None
 
 

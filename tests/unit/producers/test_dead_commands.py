@@ -1,6 +1,7 @@
 """``ion dead`` in process, over a database of its own, with a broker that only takes notes."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -369,6 +370,11 @@ def test_the_doctor_tells_of_a_database_that_is_away(ion: Ion, tmp_path: Path) -
     [check] = dead_checks(Fleet(ClientSettings.model_validate(given)))
     assert (check.status, bool(check.fix)) == ("fail", True)
     _ = ion
+
+
+def test_the_documentation_names_every_reason() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "dead-letters.md").read_text(encoding="utf-8")
+    assert {reason.value for reason in Reason} <= set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,14 @@ def test_a_letter_is_kept_as_it_came() -> None:
     assert book.letters == [letter()]
 
 
+def test_a_reason_of_a_later_version_does_not_cost_the_letter() -> None:
+    """While a fleet is updated, older workers meet letters of newer ones."""
+    book = Book()
+    later = msgspec.structs.asdict(letter()) | {"reason": "abducted", "more": 1}
+    dead.keep(msgspec.msgpack.encode(later), book, NOW_MS)
+    assert book.letters == [letter(reason=Reason.INTERNAL)]
+
+
 @pytest.mark.parametrize(
     "payload",
     [
@@ -49,6 +57,7 @@ def test_a_letter_is_kept_as_it_came() -> None:
         b"\xc1",
         msgspec.msgpack.encode({"id": "x"}),
         msgspec.msgpack.encode(letter())[:-1],
+        msgspec.msgpack.encode(msgspec.structs.asdict(letter()) | {"reason": ["unhashable"]}),
         b"\x91" * 100_000,  # nested deeper than any decoder goes
     ],
 )
