@@ -363,9 +363,9 @@ class Dispatcher:
     def _end_overdue(self, now: float) -> None:
         with self._changed:
             overdue = self._pending.overdue(now)
-            if not overdue:
-                return
-            for batch_id, (_, sent) in list(self._under_way.items()):
-                if now - sent > self._settings.deadline_s:
-                    self._forget_batch(batch_id)
+            while self._under_way:  # a batch that nobody answers must not hold its queue for silent for ever
+                batch_id, (_, sent) = next(iter(self._under_way.items()))
+                if now - sent <= self._settings.deadline_s:
+                    break
+                self._forget_batch(batch_id)
         self._settle([(job_id, Outcome(job_id, Status.EXPIRED)) for job_id in overdue])

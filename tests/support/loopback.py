@@ -81,6 +81,10 @@ class Loopback:
                     payload, self._runtime
                 )
 
+    def lose(self) -> None:
+        """Drop what is held, as a server does that is restarted without its file."""
+        self._held.clear()
+
     def queue_state(self, queue: str) -> QueueState:
         """Return the state that the test set."""
         _ = queue

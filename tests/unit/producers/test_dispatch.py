@@ -206,6 +206,28 @@ def test_a_queue_that_does_not_move_is_refused(make_client: Callable[..., Client
     wait_until(refused)
 
 
+def test_a_message_that_was_lost_does_not_close_its_queue_for_ever(
+    make_client: Callable[..., Client],
+) -> None:
+    """Nobody ever answers the first batch; once its deadline is over, another is let through."""
+    client = make_client(max_queue_age_s=0.05, deadline_s=0.3)
+    client.loopback.holding = True
+    client.submit("lost", deadline_s=0.3)
+    wait_until(lambda: client.loopback.published)
+
+    def accepted() -> bool:
+        try:
+            client.submit("next")
+        except Overloaded:
+            return False
+        return True
+
+    wait_until(lambda: not accepted())
+    client.loopback.lose()
+    client.loopback.holding = False
+    wait_until(accepted)
+
+
 def test_closing_sends_what_is_gathered_and_waits_for_it(make_client: Callable[..., Client]) -> None:
     client = make_client(linger_ms=60_000)
     client.loopback.holding = True
