@@ -18,6 +18,7 @@ from workers.contract.names import MAINTENANCE, QUEUES
 CACHE_SOCKET = "cache.sock"
 _VALKEY_LOAD_S = 120.0  # to read a large append-only file after a crash
 _PING_S = 0.5
+_VALKEY_DIR = "valkey"  # in the state directory; below it, the server's own default name for its files
 _CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.entry")  # quiet: no banner
 
 WorkerCommand = Callable[[LocalSettings, int], tuple[str, ...]]
@@ -32,11 +33,16 @@ def valkey_command(binary: Path, data_dir: Path, socket: Path, memory_mb: int = 
     options = {
         "maxmemory": f"{memory_mb}mb",
         "appendonly": "yes",
-        "appendfsync": "everysec",  # a crash of the machine costs a second; one of the server, nothing
+        "appendfsync": "no",  # infra.local.syncing does it: the server's own way loses acknowledged writes
         "aof-load-truncated": "yes",  # a write cut off by the crash is dropped, not fatal
         "maxmemory-policy": "noeviction",  # evicting would delete queues
     }
     return _server_command(binary, data_dir, socket, options)
+
+
+def append_only_dir(state_dir: Path) -> Path:
+    """Return where the embedded broker keeps the files that it appends to."""
+    return state_dir / _VALKEY_DIR / "appendonlydir"
 
 
 def cache_command(binary: Path, data_dir: Path, socket: Path, memory_mb: int) -> tuple[str, ...]:
@@ -115,7 +121,7 @@ def valkey_spec(settings: LocalSettings, socket: Path, env: Mapping[str, str]) -
     return ProcessSpec(
         name="valkey",
         argv=valkey_command(
-            get_binary_path(), settings.state_dir / "valkey", socket, settings.broker_memory_mb
+            get_binary_path(), settings.state_dir / _VALKEY_DIR, socket, settings.broker_memory_mb
         ),
         env=env,
         ready=lambda: answers(socket, _PING_S),

@@ -22,6 +22,7 @@ from infra.local.directory import ensure_private, socket_path
 from infra.local.process import ProcessSpec, State
 from infra.local.settings import LocalSettings, child_environment
 from infra.local.supervisor import ITSELF, Supervisor
+from infra.local.syncing import Syncer
 
 MARKER = "ION_STACK_DIR"  # in the environment of every process of a stack: its state directory
 _LOCK_PATIENCE_S = 10.0  # more than a watchdog takes to end what a killed supervisor left
@@ -63,6 +64,7 @@ class LocalStack:
         self.urls = urls.resolve(settings, self._socket, self._cache_socket)
         self._lock: state.StackLock | None = None
         self._supervisor: Supervisor | None = None
+        self._syncer: Syncer | None = None
         self._stop_requested = False
 
     @property
@@ -86,6 +88,8 @@ class LocalStack:
             )
             if self._stop_requested:
                 self._supervisor.request_stop()
+            if self.embedded:
+                self._syncer = Syncer(commands.append_only_dir(directory), self._tell)
             self._supervisor.start()
             state.announce(self._note())
         except BaseException:
@@ -101,6 +105,9 @@ class LocalStack:
             if self._supervisor is not None:
                 self._supervisor.stop()
         finally:
+            if self._syncer is not None:
+                self._syncer.close()
+                self._syncer = None
             self._lock.release()
             self._lock = None
 
@@ -128,6 +135,9 @@ class LocalStack:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _tell(self, line: str) -> None:
+        self._on_line(ITSELF, line)
 
     def _note(self) -> state.RunningStack:
         return state.RunningStack(

@@ -41,7 +41,7 @@ def test_valkey_listens_on_its_socket_only_and_keeps_its_data() -> None:
         str(SOCKET),
         "700",
     )
-    assert (options["--appendonly"], options["--appendfsync"]) == ("yes", "everysec")
+    assert (options["--appendonly"], options["--appendfsync"]) == ("yes", "no")
     assert (options["--maxmemory"], options["--maxmemory-policy"]) == ("64mb", "noeviction")
     assert "--pidfile" not in options
 
