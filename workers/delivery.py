@@ -9,6 +9,8 @@ from workers.contract.dead_letters import Sighting
 LOST_HEADER = "ion-lost"  # our transport's count of the workers that were lost with the message
 STORY_HEADER = "ion-story"  # our transport's story of it: [server's ms, what, worker], oldest first
 COUNT_HEADER = "x-delivery-count"  # RabbitMQ's: how often a quorum queue had to take the message back
+LOST_BEFORE_HEADER = "ion-lost-before"  # a worker's, which put the message on its queue again: what it knew
+STORY_BEFORE_HEADER = "ion-story-before"
 _LONGEST_STORY = 64
 _LONGEST_WORD = 200  # characters of a sighting's text
 
@@ -37,7 +39,8 @@ def delivery_of(headers: Mapping[str, Any] | None, task: str, queue: str, worker
     """
     told = headers if headers is not None else {}
     lost = max(_count(told.get(LOST_HEADER)), _count(told.get(COUNT_HEADER)))
-    return Delivery(task, queue, worker, lost, _story(told.get(STORY_HEADER)))
+    story = _story(told.get(STORY_BEFORE_HEADER)) + _story(told.get(STORY_HEADER))
+    return Delivery(task, queue, worker, lost + _count(told.get(LOST_BEFORE_HEADER)), story[-_LONGEST_STORY:])
 
 
 def _count(told: object) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery
 
-from workers.delivery import LOST_HEADER, STORY_HEADER, Delivery
+from workers.delivery import LOST_BEFORE_HEADER, STORY_BEFORE_HEADER, Delivery
 from workers.publishing import put
 
 
@@ -52,4 +52,4 @@ def _history(delivery: Delivery) -> dict[str, Any]:
     if not delivery.lost:
         return {}
     story = [[seen.at_ms, seen.what, seen.worker] for seen in delivery.story]
-    return {LOST_HEADER: delivery.lost, STORY_HEADER: story}
+    return {LOST_BEFORE_HEADER: delivery.lost, STORY_BEFORE_HEADER: story}
