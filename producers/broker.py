@@ -158,7 +158,7 @@ class BrokerPublisher:
         broken = self._let_go()
         if broken is not None:
             with contextlib.suppress(Exception):  # there is nobody to tell
-                broken.collapse()
+                broken.collect()
 
     def _transport_errors(self) -> tuple[type[BaseException], ...]:
         from kombu.exceptions import OperationalError  # noqa: PLC0415

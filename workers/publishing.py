@@ -52,5 +52,5 @@ def _dropped_after(producer: Any, broken: tuple[type[BaseException], ...]) -> It
         yield
     except broken:
         with contextlib.suppress(Exception):  # it is broken, and farewells may fail in any way
-            producer.connection.collapse()
+            producer.connection.collect()
         raise
