@@ -155,7 +155,7 @@ def test_external_servers_are_passed_on_and_no_valkey_starts(settings: LocalSett
         )
         with LocalStack(other, worker_command=fake_worker_command) as stack:
             assert [row.name for row in stack.processes()] == ["worker1"]
-            assert stack.urls == replace(server.urls, cache_url=None)
+            assert stack.urls == replace(server.urls, cache_url=None, database_url=None)
             ready = (other.state_dir / "run" / "worker1.ready").read_text()
             assert ready == server.urls.broker_url
             running = find_running(other.state_dir)
