@@ -159,8 +159,9 @@ class Dispatcher:
             oldest = next(iter(self._under_way.values()), None)
             why = f"{pending - jobs:,} jobs of this client are unanswered"
             raise Overloaded(why, hint_s(pending, most, None if oldest is None else now - oldest[1]))
-        if now < self._outgoing.closed_until:
-            raise limited(self._outgoing.closed_until - now)
+        closed = self._outgoing.closed_until
+        if closed and (wait_s := closed.get(lane[1], now) - now) > 0:
+            raise limited(wait_s)
         health = self._health.get(lane[1])
         if health is not None:
             health.check(now)

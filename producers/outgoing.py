@@ -36,7 +36,9 @@ class Outgoing:
         self._answers, self._outcomes, self._rations = answers, outcomes, rations
         self._rate_key = rate_key
         self._asked, self._settle = asked, settle
-        self.closed_until = 0.0  # by the rate limit; on the monotonic clock
+        self.closed_until: dict[
+            str, float
+        ] = {}  # by queue: when the rate limit lets more through (monotonic)
 
     def answer(self, lane: Lane, jobs: list[PackedJob]) -> tuple[list[PackedJob], bool]:
         """Answer what the cache knows; also return whether it was asked."""
@@ -80,7 +82,7 @@ class Outgoing:
         grant = self._rations.take_some(self._rate_key, len(jobs), whole=whole)
         if grant.jobs == len(jobs):
             return jobs
-        self.closed_until = time.monotonic() + grant.wait_s
+        self.closed_until[lane[1]] = time.monotonic() + grant.wait_s
         refused = enumerate(jobs[grant.jobs :])  # each is told its own turn, so that they do not come at once
         self._settle([(job[0], limited(grant.wait_s + place * grant.each_s)) for place, job in refused])
         return jobs[: grant.jobs]

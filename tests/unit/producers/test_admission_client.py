@@ -180,6 +180,16 @@ def test_a_pipelines_batch_goes_whole_or_not_at_all(make: MakeClient, loopback: 
     assert loopback.published == []
 
 
+def test_a_pipelines_wait_for_the_rate_is_not_a_persons(make: MakeClient) -> None:
+    """Five at once have to wait; one may go."""
+    client = make(Rationed(3))
+    assert {outcome.status for outcome in client.submit_batch([ASK] * 5).result(5)} == {"unsent"}
+
+    with pytest.raises(Overloaded):
+        client.submit_batch([ASK])
+    assert refusal(client) is None
+
+
 def test_a_pipelines_batch_over_the_burst_is_refused_since_it_could_never_go(make: MakeClient) -> None:
     with pytest.raises(InvalidInput, match="11 together"):
         make(Rationed(100, burst=10)).submit_batch([ASK] * 11)
