@@ -1,6 +1,7 @@
 """Jobs that end or hang their worker: found, set apart, buried; their neighbours are answered."""
 
 import contextlib
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -16,7 +17,12 @@ from infra.local.stack import LocalStack
 from persona_system.models import Response
 from producers import JobOutcome, PersonaClient, PersonaRequest
 from tests.support.stack import client_settings_for
+from tests.support.wait import wait_until
+from workers.contract.dead_letters import Reason
 from workers.isolation import LOSSES
+from workers.store.dead_letters import DeadLetterStore
+from workers.store.engine import open_store
+from workers.store.letters import Filter, KeptLetter
 
 KEY = "calm-medium-learning"
 RUNS = "ION_TEST_RUNS"  # as the poisonous worker reads it
@@ -85,14 +91,110 @@ def among(neighbours: int, *poisons: str) -> list[str]:
     return texts
 
 
-@pytest.mark.parametrize("way", ["exit", "segfault"])
-def test_a_job_that_ends_its_worker_is_buried_and_its_neighbours_are_answered(start: Start, way: str) -> None:
-    poison = f"poison {way}"
-    texts = among(39, poison)
+def dead_letters(stack: LocalStack) -> list[KeptLetter]:
+    """Return what is kept by now."""
+    assert stack.urls.database_url is not None
+    with contextlib.closing(open_store(stack.urls.database_url)) as store:
+        return DeadLetterStore(store).find(Filter(), 100)
+
+
+def assert_only_poison_is_dead(texts: list[str], outcomes: list[JobOutcome[Response]]) -> None:
+    ends = {text: outcome.status for text, outcome in zip(texts, outcomes, strict=True)}
+    assert ends == {text: "dead" if text.startswith("poison") else "ok" for text in texts}
+
+
+def test_a_job_that_ends_its_worker_is_buried_and_its_neighbours_are_answered(start: Start) -> None:
+    texts = among(39, "poison exit")
     with start() as fleet:
         outcomes = fleet.answer(*texts)
 
-        assert [o.status for o in outcomes] == ["dead" if t == poison else "ok" for t in texts]
-        assert fleet.runs()[poison] == LOSSES
+        assert_only_poison_is_dead(texts, outcomes)
+        assert fleet.runs() == {"poison exit": LOSSES}
         assert fleet.is_well()
-    assert not any("poison" in line for line in fleet.lines if "poisonous_worker" not in line)
+        wait_until(lambda: dead_letters(fleet.stack), 30)
+        (letter,) = dead_letters(fleet.stack)
+    (dead,) = [outcome for outcome in outcomes if outcome.status == "dead"]
+    assert (letter.reason, letter.queue, letter.job_ids) == (Reason.CRASHED, "bulk", [dead.job_id])
+    assert [seen.what for seen in letter.story].count("went on in a part: suspect") == 1
+    assert len(letter.story) >= LOSSES + 1
+    assert not any("poison exit" in line for line in fleet.lines)
+
+
+def test_three_poisons_in_one_batch_are_all_found(start: Start) -> None:
+    texts = among(37, "poison exit", "poison segfault", "poison kill")
+    with start() as fleet:
+        outcomes = fleet.answer(*texts)
+
+        assert_only_poison_is_dead(texts, outcomes)
+        assert all(1 <= runs <= LOSSES for runs in fleet.runs().values())
+        assert fleet.is_well()
+
+
+@pytest.mark.parametrize(("way", "reason"), [("hang", Reason.HUNG), ("stuck", Reason.CRASHED)])
+def test_a_job_that_hangs_is_ended_and_buried(start: Start, way: str, reason: Reason) -> None:
+    """Also where it keeps all Python code of its process from running; then nobody is left to say why."""
+    texts = among(9, f"poison {way}")
+    with start(hard_limit_s=2.0) as fleet:
+        outcomes = fleet.answer(*texts)
+
+        assert_only_poison_is_dead(texts, outcomes)
+        assert fleet.runs()[f"poison {way}"] <= LOSSES
+        assert fleet.is_well()
+        wait_until(lambda: dead_letters(fleet.stack), 30)
+        assert [letter.reason for letter in dead_letters(fleet.stack)] == [reason]
+    assert any("most recent call first" in line for line in fleet.lines)
+
+
+def test_what_can_be_caught_costs_no_worker(start: Start) -> None:
+    """Too little memory, a wish to end the process, and a server that is away: each its own job's affair."""
+    texts = among(7, "poison memory", "poison quit", "poison away")
+    with start() as fleet:
+        pids = {process.pid for process in fleet.stack.processes()}
+        outcomes = fleet.answer(*texts)
+
+        assert [o.status for o in outcomes] == ["failed" if t.startswith("poison") else "ok" for t in texts]
+        assert fleet.runs() == {"poison memory": 1, "poison quit": 1, "poison away": 5}
+        assert {process.pid for process in fleet.stack.processes()} == pids
+    away = outcomes[texts.index("poison away")]
+    assert str(away.error).count("tried 5 times") == 1
+
+
+def test_a_stop_does_not_wait_for_a_job_that_hangs(start: Start) -> None:
+    with start() as fleet:
+        handle = fleet.client.submit(PersonaRequest("poison hang", deadline=DEADLINE))
+        wait_until(fleet.runs, 30)
+        began = time.monotonic()
+        fleet.stack.stop()
+        took_s = time.monotonic() - began
+        assert not handle.done()
+    assert took_s < fleet.stack.settings.stop_grace_s + 12  # the servers have theirs, too
+
+
+@pytest.mark.parametrize("way", ["exit", "hang"])
+def test_a_pool_process_that_ends_is_counted_as_well(start: Start, way: str) -> None:
+    """The main process lives on, so the broker sees no loss; the worker itself counts it."""
+    texts = among(9, f"poison {way}")
+    with start(hard_limit_s=2.0, worker_pool="prefork", workers=1) as fleet:
+        (main,) = [process.pid for process in fleet.stack.processes() if process.name == "worker1"]
+        outcomes = fleet.answer(*texts)
+
+        assert_only_poison_is_dead(texts, outcomes)
+        assert fleet.runs()[f"poison {way}"] <= LOSSES
+        assert fleet.is_well()
+        assert main in [process.pid for process in fleet.stack.processes()]
+
+
+def test_neighbours_in_other_threads_are_answered_too(start: Start) -> None:
+    """A process that ends takes the batches of all its threads with it; only one of them is to blame."""
+    with start(worker_pool="threads", worker_concurrency=4, workers=1) as fleet:
+        handles = [
+            fleet.client.submit_batch(
+                [PersonaRequest(f"batch {n}, text {m}", deadline=DEADLINE) for m in range(300)]
+                + ([PersonaRequest("poison exit", deadline=DEADLINE)] if n == 2 else [])
+            )
+            for n in range(8)
+        ]
+        ends = Counter(outcome.status for handle in handles for outcome in handle.result(280))
+
+        assert ends == {"ok": 8 * 300, "dead": 1}
+        assert fleet.runs()["poison exit"] <= LOSSES

@@ -1,9 +1,11 @@
 """A real worker whose analyser does what the text says, to the worker: what ``celery -A`` loads in tests.
 
 A text ``poison exit`` ends the process; the other ways are in ``WAYS``.  Each run of a poisonous text is
-noted in the file that ION_TEST_RUNS names, one line with the whole text.
+noted in the file that ION_TEST_RUNS names, one line with the whole text.  With ION_TEST_DIES_ONCE, the
+first worker to answer a batch is killed before it acknowledges it, which the file of that name tells.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -11,6 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from celery import signals
 
 from persona_system.analysis import load_analyser
 from persona_system.errors import Unavailable
@@ -18,7 +23,7 @@ from persona_system.models import Analysis
 from workers.app import create_app
 from workers.settings import WorkerSettings
 
-RUNS = "ION_TEST_RUNS"
+RUNS, DIES_ONCE = "ION_TEST_RUNS", "ION_TEST_DIES_ONCE"
 
 
 def hang() -> None:
@@ -75,4 +80,14 @@ class PoisonousAnalyser:
         return self._analyser.analyse(text)
 
 
+def die_before_acknowledging(**_: Any) -> None:
+    """End the process when the reply is out and its message not yet acknowledged; once in a fleet."""
+    marker = os.environ.get(DIES_ONCE)
+    if marker is not None:
+        with contextlib.suppress(FileExistsError):
+            Path(marker).touch(exist_ok=False)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 app = create_app(WorkerSettings(), PoisonousAnalyser(Path(os.environ[RUNS])))
+signals.task_postrun.connect(die_before_acknowledging, weak=False)

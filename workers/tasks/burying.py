@@ -1,12 +1,11 @@
 """Give up a job that took its workers with it: kept as a dead letter, its sender told."""
 
-import hashlib
 import logging
 
 import msgspec
 
 from persona_system.errors import InvalidInput
-from workers.contract.dead_letters import DeadLetter, Reason, Sighting
+from workers.contract.dead_letters import DeadLetter, Reason, Sighting, letter_id
 from workers.contract.payloads import Batch, Job, Outcome, Problem, Status
 from workers.contract.wire import compress
 from workers.delivery import Delivery
@@ -31,7 +30,7 @@ def bury(batch: Batch, lost: int, delivery: Delivery, runtime: Runtime, *, hung:
     problem = f"{lost} workers {how} this job"
     payload = _alone(batch)
     letter = DeadLetter(
-        id=hashlib.blake2b(job.id.encode(), digest_size=16).hexdigest(),
+        id=letter_id(job.id.encode()),
         reason=reason,
         code=reason.name,
         problem=problem,

@@ -1,11 +1,10 @@
 """Open a message, or refuse it politely: kept as it came, and its producer told."""
 
-import hashlib
 import logging
 
 import msgspec
 
-from workers.contract.dead_letters import DeadLetter, Reason
+from workers.contract.dead_letters import DeadLetter, Reason, letter_id
 from workers.contract.payloads import SCHEMA_VERSION, Batch, Outcome, Problem, Reply, Status
 from workers.contract.wire import Unreadable, decompress
 from workers.delivery import Delivery
@@ -105,7 +104,7 @@ def letter_of(payload: bytes, delivery: Delivery, error: Unanswerable, now_ms: i
     except (msgspec.MsgspecError, Unreadable):
         job_ids = []
     return DeadLetter(
-        id=hashlib.blake2b(payload, digest_size=16).hexdigest(),
+        id=letter_id(payload),
         reason=_REASONS.get(error.code, Reason.MALFORMED),
         code=error.code,
         problem=error.problem,
