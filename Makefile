@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check bench bench-cache lock clean
+.PHONY: help setup demo up test check chaos bench bench-cache lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ check: setup ## lint, format, types and layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+
+chaos: setup ## break things on purpose, count what is lost, write docs/guarantees.md (about 30 minutes)
+	@$(BIN)/python -m tests.chaos.run $(ARGS)
 
 bench: setup ## measure this machine beside bare Celery (about 2 minutes)
 	@$(BIN)/ion bench

@@ -9,6 +9,7 @@ import msgspec
 import psutil
 import redis
 
+from infra.demo.messages import load_messages
 from tests.chaos.arena import SERVED_S, Arena, arena
 from tests.chaos.scenario import Result, Scenario, Stage, broken_account, percentile
 from tests.chaos.systems import Ours
@@ -61,7 +62,7 @@ def flood(stage: Stage) -> Result:
     batches = stage.pick(2_000, 60)
     with arena(stage, workers=2, size=1, window=5, pause_s=0.02) as ring:
         assert isinstance(ring.system, Ours)
-        bulk = ring.system.beside(names.BULK, key=_KEY)
+        bulk = ring.system.beside(names.BULK, _KEY, [message.text for message in load_messages()])
         before = _used(ring)
         for number in range(batches):
             bulk.publish([f"quick-{number:x}-{place:x}" for place in range(_BATCH)])

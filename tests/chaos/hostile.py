@@ -16,7 +16,7 @@ from workers.store.dead_letters import DeadLetterStore
 from workers.store.engine import open_store
 from workers.store.letters import Filter
 
-_GROWTH_BYTES = 50_000_000
+_GROWTH_BYTES = 50_000_000  # of one worker
 _GIVE_UP_S = 120.0
 _STOCK_EVERY, _STOCK_PAUSE_S = 3, 1.5  # bare Celery gets each third, and time to die of it
 
@@ -44,7 +44,8 @@ def hostile(stage: Stage) -> Result:
         seen = ring.oracle.endings()
         wait_until(lambda: ring.oracle.endings() > seen + 100, _GIVE_UP_S, "work goes on")
         ring.traffic.settle(30.0)
-        tally, kept, growth = ring.oracle.tally(), _letters(stage.directory), _memory(pids) - before
+        tally, kept = ring.oracle.tally(), _letters(stage.directory)
+        growth = max(after - then for after, then in zip(_memory(pids), before, strict=True))
         same = [ring.fleet.pid(worker) for worker in ring.fleet.workers] == pids
         alive = all(ring.fleet.alive(worker) for worker in ring.fleet.workers)
     broken = broken_account(tally)
@@ -53,7 +54,7 @@ def hostile(stage: Stage) -> Result:
     if marker.exists():
         broken.append("code in a message was run")
     if growth > _GROWTH_BYTES:
-        broken.append(f"the workers grew by {growth / 1e6:.0f} MB")
+        broken.append(f"a worker grew by {growth / 1e6:.0f} MB")
     if kept < different:
         broken.append(f"{different - kept} of {different} messages are not among the dead letters")
     said = f"{kept} of {different} kept as dead letters, no worker ended; {account(tally)}"
@@ -81,8 +82,8 @@ def _letters(directory: Path) -> int:
         return DeadLetterStore(store).count(Filter())
 
 
-def _memory(pids: list[int]) -> int:
-    return sum(int(psutil.Process(pid).memory_info().rss) for pid in pids)
+def _memory(pids: list[int]) -> list[int]:
+    return [int(psutil.Process(pid).memory_info().rss) for pid in pids]
 
 
 SCENARIOS = (
@@ -90,7 +91,7 @@ SCENARIOS = (
         "T13",
         "hostile messages: bombs, forgeries, rubbish, bad headers and bodies, among ordinary work",
         "no worker ends, nothing in them is run, each is kept once as a dead letter, other work is unharmed",
-        "all kept; workers grow by less than 50 MB",
+        "all kept; no worker grows by 50 MB",
         hostile,
         systems=("ours", "stock"),
     ),

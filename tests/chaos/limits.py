@@ -62,5 +62,6 @@ SCENARIOS = (
         f"never more than the limit and its burst of {_BURST} in any second of the server's clock",
         f"at least {_USED:.0%} of it is used",
         shared_limit,
+        quick=True,
     ),
 )

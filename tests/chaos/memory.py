@@ -89,6 +89,7 @@ SCENARIOS = (
         f"work goes on within {_RESUME_S:g} s of there being room",
         full_broker,
         systems=("ours", "stock"),
+        quick=True,
     ),
     Scenario(
         "T9b",

@@ -13,7 +13,7 @@ from tests.chaos.systems import Way
 from tests.support.proxy import Proxy
 from tests.support.wait import wait_until
 
-_BOUND_S = 12.0
+_BOUND_S = 15.0
 _GIVE_UP_S = 90.0
 _CUT_OFF_S = 15.0
 _SLOW_S = 20.0

@@ -127,7 +127,6 @@ SCENARIOS = (
         f"at most {_RUNS} runs (hard limit here {_LIMIT_S} s)",
         of_the_job,
         systems=("ours", "rabbitmq", "stock"),
-        quick=True,
     ),
     Scenario(
         "T8",

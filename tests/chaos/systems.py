@@ -4,10 +4,11 @@
 counts; ``Stock`` is bare Celery.  A system is used by two threads: one publishes, one reads.
 """
 
+import itertools
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -87,15 +88,16 @@ class Ours:
         }
         self._urls = broker_url, reply_url
         self._key: str | None = None
+        self._texts: Iterator[str] = itertools.repeat(TEXT)
         self._publisher = BrokerPublisher(broker_url, 2.0, 4.0)
         self._replies: redis.Redis = redis.Redis.from_url(reply_url, socket_timeout=5)
         self._read = 0
         self._published = ("", b"", 0)
 
-    def beside(self, queue: str, key: str | None = None) -> "Ours":
-        """Return another producer, of work for *queue*; with a resonance *key* no analyser is asked."""
+    def beside(self, queue: str, key: str, texts: Sequence[str]) -> "Ours":
+        """Return another producer, of work for *queue* on *texts*, whose *key* spares the analyser."""
         other = Ours(*self._urls, self._witness_url, self._directory, queue=queue)
-        other._key = key
+        other._key, other._texts = key, itertools.cycle(texts)
         return other
 
     def publish(self, job_ids: Sequence[str]) -> None:
@@ -122,7 +124,7 @@ class Ours:
         deadline = None if self.deadline_s is None else int((time.time() + self.deadline_s) * 1000)
         return Job(
             id=job_id,
-            text=f"{job_id}|{TEXT}",
+            text=f"{job_id}|{next(self._texts)}",
             key=self._key,
             durable=self.durable,
             deadline_ms=deadline,
