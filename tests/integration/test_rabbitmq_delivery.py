@@ -198,18 +198,17 @@ def test_what_rabbitmq_gives_up_on_is_kept_with_its_reason(fleet: Fleet) -> None
     assert fleet.letters.payload(letter) == payload
 
 
-def test_a_message_without_a_queue_is_an_error(fleet: Fleet) -> None:
+def test_a_message_without_a_queue_is_an_error() -> None:
     """Without publisher confirms and ``mandatory``, RabbitMQ would drop it and say nothing."""
-    publisher = BrokerPublisher(fleet.url, 3.0, 5.0)
-    with contextlib.closing(publisher):
-        publisher.queue_length(names.EVENTS)  # it is declared now, as far as the publisher knows
-        with fleet.app.connection_for_write() as connection:
-            fleet.app.amqp.queues[names.EVENTS](connection.default_channel).delete()
+    with virtual_host() as url, contextlib.closing(BrokerPublisher(url, 3.0, 5.0)) as publisher:
+        publisher.publish(names.PERSONA_PROCESS, names.EVENTS, "b1", b"", 1)
+        with Connection(url) as connection:
+            Queue(names.EVENTS)(connection.default_channel).delete()
         with pytest.raises(Unavailable, match="NO_ROUTE"):
-            publisher.publish(names.PERSONA_PROCESS, names.EVENTS, "b1", b"", 1)
+            publisher.publish(names.PERSONA_PROCESS, names.EVENTS, "b2", b"", 1)
 
-        publisher.publish(names.PERSONA_PROCESS, names.EVENTS, "b2", b"no batch", 1)  # declared anew
-    assert fleet.letters.next().code == "MALFORMED_BATCH"
+        publisher.publish(names.PERSONA_PROCESS, names.EVENTS, "b3", b"", 1)  # it is declared anew
+        assert publisher.queue_length(names.EVENTS) == 1
 
 
 def test_a_queue_of_another_kind_stops_the_worker_with_a_reason(stack: LocalStack, tmp_path: Path) -> None:

@@ -78,6 +78,13 @@ class RabbitNode:
         """End it as a crash would."""
         self._end(signal.SIGKILL)
 
+    def control(self, *arguments: str) -> str:
+        """Run RabbitMQ's own command on it and return what that says."""
+        command = [str(self._scripts / "rabbitmqctl"), "--quiet", *arguments]
+        return subprocess.run(
+            command, env=self._env, check=True, capture_output=True, text=True, timeout=120
+        ).stdout
+
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None
         if process is None:
