@@ -127,7 +127,9 @@ _AMQP_CLASS = {
 }
 _AMQP_DEAD = {
     "x-queue-type": "quorum",
-    "x-delivery-limit": 10_000,  # in effect none: RabbitMQ 4 would drop a letter after 20 otherwise
+    # In effect none: RabbitMQ 4 would drop a letter after 20 otherwise, and while the database is away each
+    # worker takes one and gives it back every 30 s.
+    "x-delivery-limit": 2_000_000_000,
 }
 _AMQP = {
     "task_queues": tuple(

@@ -36,7 +36,9 @@ def database_of(fleet: Fleet) -> tuple[str, bool]:
     from producers.settings import ClientSettings  # noqa: PLC0415
 
     given = ClientSettings()
-    if given.database_url is not None and given.database_url.get_secret_value():
+    if given.database_url is not None:
+        if not given.database_url.get_secret_value():
+            raise Unavailable(WHAT, ON_THE_QUEUE)
         return given.database_address(), False
     found = fleet.find()
     if found is not None and found.database_url is None:

@@ -345,6 +345,12 @@ def test_a_fleet_without_a_database_is_told_where_its_letters_are(ion: Ion) -> N
     assert (check.status, "queue `dead`" in check.found) == ("warn", True)
 
 
+def test_none_on_purpose_is_none(ion: Ion, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ION_DATABASE_URL", "")
+    code, _, err = ion("list")
+    assert (code, "wait on the queue `dead`" in err) == (3, True)
+
+
 def test_the_doctor_counts_them(ion: Ion, letters: DeadLetterStore) -> None:
     assert ion("list")[0] == 0  # which makes the file, as any worker would
     [check] = dead_checks(ion.fleet)

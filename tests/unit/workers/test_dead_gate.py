@@ -6,9 +6,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from celery.exceptions import Reject
 
 from workers.contract import names
-from workers.dead_queue import LONGEST_WAIT_S, DeadQueueGate, wait_s
+from workers.contract.dead_letters import DeadLetter
+from workers.dead_queue import LONGEST_WAIT_S, DeadQueueGate, _keeper, _tidier, wait_s
+from workers.settings import WorkerSettings
+from workers.store.errors import StoreUnavailable, UnusableUrl
+from workers.tasks.dead import Retention
 
 
 class Consumer:
@@ -92,6 +97,52 @@ def test_a_lost_connection_does_not_lose_the_wait() -> None:
     assert another.consuming
     consumer.pass_by()  # should it come all the same, it changes nothing
     assert not consumer.consuming
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "reported"),
+    [
+        (StoreUnavailable("the database", "locked"), "the database is not available: locked", 0),
+        (UnusableUrl("names no file", "name one"), "ION_DATABASE_URL names no file; name one", 0),
+        (ZeroDivisionError("my private words"), "an internal error (ZeroDivisionError)", 1),
+    ],
+)
+def test_a_letter_that_cannot_be_kept_goes_back_whatever_the_reason(
+    error: Exception, said: str, reported: int
+) -> None:
+    """Celery would acknowledge what raises anything else, and the letter would be lost."""
+
+    class Broken:
+        def keep(self, _: DeadLetter) -> bool:
+            raise error
+
+        def tidy(self, before_ms: int, most: int) -> int:
+            raise AssertionError(before_ms, most)
+
+    bugs: list[str] = []
+    keep = _keeper(Broken(), lambda: lambda doing, _: bugs.append(doing))
+    with pytest.raises(Reject) as caught:
+        keep(b"rubbish")
+    assert (caught.value.requeue, caught.value.reason) == (True, said)
+    assert len(bugs) == reported
+
+
+def test_upkeep_that_fails_waits_for_its_next_time(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken:
+        def keep(self, letter: DeadLetter) -> bool:
+            raise AssertionError(letter.id)
+
+        def tidy(self, _: int, __: int) -> int:
+            raise StoreUnavailable("the database", "locked")
+
+    _tidier(Broken(), Retention(), lambda: lambda *_: None)()
+    assert "old dead letters stay for now" in caplog.text
+
+
+def test_an_empty_database_url_means_none() -> None:
+    given = {"broker_url": "redis://nowhere"}
+    assert WorkerSettings.model_validate({**given, "database_url": ""}).database_url is None
+    assert WorkerSettings.model_validate({**given, "database_url": "sqlite:////x"}).database_url is not None
 
 
 def test_a_worker_that_is_not_connected_yet_has_nothing_to_leave() -> None:
