@@ -3,10 +3,6 @@
 Uses a RabbitMQ that runs on this machine, in a virtual host of its own; says so loudly when there is none.
 """
 
-import shutil
-import socket
-import subprocess
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +14,7 @@ from persona_system.errors import InvalidInput
 from producers import PersonaClient, PersonaRequest, Unavailable
 from producers.settings import ClientSettings
 from tests.support.beats import ALL, beats_over
+from tests.support.rabbit_host import virtual_host
 from tests.support.stack import client_settings_for
 from tests.support.valkey import server
 from tests.support.wait import wait_until
@@ -26,37 +23,21 @@ from workers.contract.addresses import NoReplyStore, reply_url_of
 KEY = "calm-medium-learning"
 
 
-def rabbitmqctl(*arguments: str) -> None:
-    program = shutil.which("rabbitmqctl")
-    assert program is not None
-    subprocess.run([program, "--quiet", *arguments], check=True, capture_output=True, timeout=60)
-
-
 @pytest.fixture(scope="module")
-def virtual_host() -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.settimeout(1.0)
-        if probe.connect_ex(("127.0.0.1", 5672)) != 0 or shutil.which("rabbitmqctl") is None:
-            pytest.skip("NO RABBITMQ ON THIS MACHINE: the product's RabbitMQ side is NOT tested by this run")
-    name = f"ion-test-{uuid.uuid4().hex[:8]}"
-    try:
-        rabbitmqctl("add_vhost", name)
-    except subprocess.CalledProcessError:
-        pytest.skip("NO RIGHT TO MAKE A VIRTUAL HOST: the product's RabbitMQ side is NOT tested by this run")
-    rabbitmqctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*")
-    yield name
-    rabbitmqctl("delete_vhost", name)
+def broker_url() -> Iterator[str]:
+    with virtual_host() as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
 def rabbit_stack(
-    virtual_host: str, stack: LocalStack, tmp_path_factory: pytest.TempPathFactory
+    broker_url: str, stack: LocalStack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[LocalStack]:
     """Two workers on RabbitMQ; their replies go to the shared stack's server."""
     settings = LocalSettings.model_validate(
         {
             "state_dir": tmp_path_factory.mktemp("rabbit") / "ion",
-            "broker_url": f"amqp://guest:guest@127.0.0.1:5672/{virtual_host}",
+            "broker_url": broker_url,
             "reply_url": stack.urls.reply_url,
             "workers": 2,
             "beat": False,
@@ -88,9 +69,8 @@ def test_rabbitmq_keeps_no_replies_so_their_store_has_to_be_named(tmp_path: Path
         client.process("hi", KEY)
 
 
-def test_periodic_work_travels_over_rabbitmq(virtual_host: str, tmp_path: Path) -> None:
+def test_periodic_work_travels_over_rabbitmq(broker_url: str, tmp_path: Path) -> None:
     """Seconds pass between ticks, and beat answers no heartbeats; it connects anew for each."""
-    broker_url = f"amqp://guest:guest@127.0.0.1:5672/{virtual_host}"
     with server() as store, beats_over(store, tmp_path, broker_url) as beats:
         beats.start(2)
         wait_until(lambda: len(beats.slots(ALL)) >= 3, 60)
