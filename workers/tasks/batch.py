@@ -6,13 +6,14 @@ by the task.  A batch that workers were lost with takes another way (``workers.i
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from persona_system.cache.answers import BULK
 from workers import isolation, retry
-from workers.answers import NullAnswers, Plan
+from workers.answers import Answers, NullAnswers, Plan
 from workers.contract.payloads import Batch, Job, Outcome, Problem, Reply, Status
 from workers.contract.wire import compress
 from workers.delivery import Delivery
@@ -84,7 +85,8 @@ class _Answering:
                 self._settle([], Mark("split", list(parts)))
             case isolation.Bury(hung):
                 lost = self.delivery.lost + self._lost_before()
-                self._unpack(0)
+                job = unpack(self.batch.jobs[0])
+                self.durable += [0] if isinstance(job, Job) and job.durable else []
                 self._settle([bury(self.batch, lost, self.delivery, self.runtime, hung=hung)])
 
     def _decide(self) -> isolation.Decision | None:
@@ -102,16 +104,9 @@ class _Answering:
         return 0 if self.batch.lost is msgspec.UNSET else self.batch.lost
 
     def _answer(self) -> None:
-        batch, kind, runtime = self.batch, self.kind, self.runtime
-        jobs = [self._unpack(place) for place in range(len(batch.jobs))]
-        plan = runtime.answers.begin(
-            BULK if batch.bulk is True and kind.policy.endpoint == "process" else kind.policy,
-            kind.request_id,
-            [job if isinstance(job, Job) else None for job in jobs],
-            ask_store=batch.looked_up is not True or self._queued_ms() > _ASKED_JUST_NOW_MS,
-        )
-        self._settle([self._end(job, place, place, plan) for place, job in enumerate(jobs)])
-        runtime.answers.finish(plan)
+        ends, plan = self._ends(self.batch.jobs, 0, self.runtime.answers)
+        self._settle(ends)
+        self.runtime.answers.finish(plan)
 
     def _answer_carefully(self) -> None:
         """Answer one job after the other, without the cache, each noted before anything is done with it."""
@@ -120,35 +115,55 @@ class _Answering:
             self.work.steps += 1  # another thread is at it, and is watched itself
         try:
             ends: list[Outcome] = []
-            for place in range(len(batch.jobs)):
+            for place, packed in enumerate(batch.jobs):
                 runtime.settlements.at_work(batch.id, place, lost)
-                job = self._unpack(place)
-                plan = _NO_CACHE.begin(self.kind.policy, self.kind.request_id, [None], ask_store=False)
-                ends.append(self._end(job, place, 0, plan))
+                ends += self._ends([packed], place, _NO_CACHE)[0]
             runtime.settlements.at_work(batch.id, len(batch.jobs), lost)
             self._settle(ends)
         finally:
             runtime.careful.release()
 
-    def _unpack(self, place: int) -> Job | Outcome:
-        """Return the job at *place*, or how it has ended already."""
-        job = unpack(self.batch.jobs[place])
-        if isinstance(job, Job):
+    def _ends(
+        self, packed: Sequence[msgspec.Raw], first: int, answers: Answers
+    ) -> tuple[list[Outcome], Plan]:
+        """Return how the *packed* jobs end, of which the *first* is at that place, and what *answers* had."""
+        batch, kind, runtime, work = self.batch, self.kind, self.runtime, self.work
+        unpacked = [unpack(one) for one in packed]
+        now_ms = self.taken_up_ms
+        jobs = [
+            job if isinstance(job, Job) and (job.deadline_ms is None or now_ms <= job.deadline_ms) else None
+            for job in unpacked
+        ]
+        plan = answers.begin(
+            BULK if batch.bulk is True and kind.policy.endpoint == "process" else kind.policy,
+            kind.request_id,
+            jobs,
+            ask_store=batch.looked_up is not True or self._queued_ms() > _ASKED_JUST_NOW_MS,
+        )
+        ends: list[Outcome] = []
+        for place, job in enumerate(jobs):
+            work.steps = first + place
+            if job is None:
+                ends.append(self._ended(unpacked[place], first + place))
+                continue
             if job.durable:
-                self.durable.append(place)
-            if job.deadline_ms is not None and self.taken_up_ms > job.deadline_ms:
-                return Outcome(job.id, Status.EXPIRED)
-        return job
+                self.durable.append(first + place)
+            try:
+                ends.append(answer(job, place, plan, kind, runtime))
+            except NotNow as error:
+                ends.append(self._not_now(job, first + place, error.what))
+        return ends, plan
 
-    def _end(self, job: Job | Outcome, place: int, planned: int, plan: Plan) -> Outcome:
-        """Return how the job at *place*, the *planned*-th of the *plan*, ends; _LATER, if it does not yet."""
-        self.work.steps += 1
+    def _ended(self, job: Job | Outcome, place: int) -> Outcome:
+        """Return how a job had ended before it was begun."""
         if isinstance(job, Outcome):
             return job
-        try:
-            return answer(job, planned, plan, self.kind, self.runtime)
-        except NotNow as error:
-            what = error.what
+        if job.durable:
+            self.durable.append(place)
+        return Outcome(job.id, Status.EXPIRED)
+
+    def _not_now(self, job: Job, place: int, what: str) -> Outcome:
+        """Return how the job at *place* ends, which needs *what*: _LATER, if it is to be tried again."""
         tries, now_ms = job.tries + 1, self.runtime.now_ms()
         left_s = None if job.deadline_ms is None else (job.deadline_ms - now_ms) / 1000
         match retry.decide(retry.Failure.UNAVAILABLE, tries, left_s, retry.JOBS, self.chance):
