@@ -3,6 +3,7 @@
 from tests.chaos import (
     beats,
     bulk_runs,
+    client_view,
     duplicates,
     flood,
     hostile,
@@ -19,6 +20,7 @@ from tests.chaos.scenario import Scenario
 SCENARIOS: tuple[Scenario, ...] = (
     *kills.SCENARIOS,
     *servers.SCENARIOS,
+    *client_view.SCENARIOS,
     *network.SCENARIOS,
     *poison.SCENARIOS,
     *memory.SCENARIOS,

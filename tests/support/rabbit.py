@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.support.wait import wait_until
 
 _START_S = 120.0
+_END_S = 30.0
 
 
 def rabbitmq_scripts() -> Path | None:
@@ -96,6 +97,15 @@ class RabbitNode:
         finally:
             with contextlib.suppress(ProcessLookupError):  # the helpers it started
                 os.killpg(process.pid, signal.SIGKILL)
+        wait_until(lambda: not self._lives(process.pid), _END_S, "RabbitMQ has ended")
+
+    def _lives(self, group: int) -> bool:
+        """Say whether something of it is left: the shell that began it ends before the node does."""
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return self._listens()
+        return True
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
