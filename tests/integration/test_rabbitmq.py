@@ -69,9 +69,9 @@ def test_rabbitmq_keeps_no_replies_so_their_store_has_to_be_named(tmp_path: Path
         client.process("hi", KEY)
 
 
-def test_periodic_work_travels_over_rabbitmq(broker_url: str, tmp_path: Path) -> None:
+def test_periodic_work_travels_over_rabbitmq(tmp_path: Path) -> None:
     """Seconds pass between ticks, and beat answers no heartbeats; it connects anew for each."""
-    with server() as store, beats_over(store, tmp_path, broker_url) as beats:
+    with virtual_host() as url, server() as store, beats_over(store, tmp_path, url) as beats:
         beats.start(2)
         wait_until(lambda: len(beats.slots(ALL)) >= 3, 60)
 
