@@ -1,6 +1,7 @@
 """What is sent again under its id is not done again, and its outcome can be had by whoever knows the id."""
 
 import asyncio
+import dataclasses
 import uuid
 from collections.abc import Iterator
 
@@ -11,7 +12,7 @@ import redis
 from infra.local.stack import LocalStack
 from producers import AsyncPersonaClient, IdempotencyConflict, PersonaClient, PersonaRequest, Unavailable
 from producers.outcomes import RedisOutcomes
-from producers.ports import Claim
+from producers.ports import Claim, Fleet, Publisher
 from producers.settings import ClientSettings
 from tests.support.valkey import Server, server
 from workers.contract import names
@@ -147,6 +148,48 @@ def test_the_same_request_again_has_the_outcome_of_the_first_and_is_not_done_aga
     again = PersonaRequest("Is it done twice?", KEY, metadata={"a": 2, "b": 1}, job_id=job_id)
     with PersonaClient(client_settings) as other:
         assert "was marked by a test" in str(other.submit(again).outcome(30).error)
+
+
+class InDoubt:
+    """Publishes, and loses the broker's answer the first time."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self.told = False
+        self.queue_state = publisher.queue_state
+        self.close = publisher.close
+
+    def publish(
+        self, task: str, queue: str, batch_id: str, payload: bytes, jobs: int, note: str = ""
+    ) -> None:
+        self._publisher.publish(task, queue, batch_id, payload, jobs, note)
+        if not self.told:
+            self.told = True
+            raise Unavailable("the broker", "it did not answer in time; what was sent may have been taken")
+
+
+def test_what_was_sent_in_doubt_and_sent_again_has_one_outcome(
+    client_settings: ClientSettings, job_id: str
+) -> None:
+    """Both messages reach a worker; the answers differ in their time, unless they are one.
+
+    The first answer may come before the doubt does; then there is none.
+    """
+    request = PersonaRequest("Was it taken?", KEY, job_id=job_id, use_cache=False)
+    with PersonaClient(client_settings) as client:
+        connect = client._core._connect
+
+        def doubtfully(client_id: str) -> Fleet:
+            fleet = connect(client_id)
+            return dataclasses.replace(fleet, publisher=InDoubt(fleet.publisher))
+
+        client._core._connect = doubtfully  # type: ignore[method-assign]
+        first = client.submit(request).outcome(30)
+        answered = client.submit(request).result(30)
+        assert isinstance(first.error, Unavailable) or first.unwrap() == answered
+        found = client.outcome(job_id)
+        assert found is not None
+        assert found.unwrap() == answered
 
 
 def test_another_request_under_the_same_id_is_refused(
