@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from producers.bulk.errors import NotResumable, UnusableOutput
+from producers.bulk.parquet import require_pyarrow
 from producers.bulk.sources import STDIN
 
 STDOUT = "-"
@@ -77,6 +78,8 @@ class Files:
     """Both result files, open and locked; nothing of what they hold is touched before ``cut``."""
 
     def __init__(self, target: Targets) -> None:
+        if target.parquet:
+            require_pyarrow()
         self._made: list[Path] = []  # until cut says that they are wanted
         with ExitStack() as opening:
             opening.callback(self._unmake)

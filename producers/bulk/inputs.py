@@ -8,6 +8,7 @@ from producers.bulk.coverage import NOTHING, Coverage
 from producers.bulk.csv_rows import read_csv, read_header
 from producers.bulk.errors import UnusableInput
 from producers.bulk.jsonl import read_jsonl
+from producers.bulk.parquet import open_parquet
 from producers.bulk.records import Item
 from producers.bulk.sources import STDIN, Format, identity_of, open_file, open_source, starting_at
 
@@ -37,14 +38,13 @@ def open_input(
     What *done* covers is passed over: as a whole up to its first gap, item by item beyond.
     """
     if kind == "parquet":
-        from producers.bulk.parquet_rows import open_parquet  # noqa: PLC0415 - an extra
-
         if path == STDIN:
             raise UnusableInput("standard input", "cannot be Parquet", "name a file: its index is at its end")
         with open_file(path) as raw:
             identity = identity_of(path, raw)
         with open_parquet(path, ignore_columns=ignore_columns, upto=done.upto) as rows:
-            yield Input(path, _not_in(done, rows.items()), rows.position, rows.total, identity, done)
+            items = _not_in(done, read_jsonl(rows.lines()))
+            yield Input(path, items, rows.position, rows.total, identity, done)
         return
     with open_source(path) as source:
         lines = source.lines

@@ -24,6 +24,7 @@ from producers.bulk.errors import BulkError, ChangedInput, NotResumable, RunBusy
 from producers.bulk.files import Files, Targets
 from producers.bulk.inputs import Input, open_input
 from producers.bulk.keeper import Held, Keeper
+from producers.bulk.parquet import to_parquet
 from producers.bulk.run import End, Options, Summary, Surroundings, Watcher, run
 from producers.bulk.sources import STDIN, Format
 from producers.bulk.submit import Stop, Submit
@@ -173,8 +174,6 @@ def carry_out(session: Session, options: Options, outside: Outside) -> tuple[Sum
         around = Surroundings(outside.stop, outside.watcher, keeper, monotonic)
         summary = run(session.input.items, outside.submit, collector, options, around)
         if summary.end == "complete" and session.target.parquet:
-            from producers.bulk.parquet_sink import to_parquet  # noqa: PLC0415 - an extra
-
             to_parquet(session.target.spool, session.target.output, outside.converting)
     except BaseException as error:
         with suppress(BulkError):  # what went wrong first is what counts

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import IO, BinaryIO, Literal
 
 from producers.bulk.errors import BrokenInput, UnusableInput
 
@@ -137,20 +137,25 @@ def _lines(name: str, stream: BinaryIO, limit: int) -> tuple[bytes, Iterator[Lin
         first = stream.readline(limit + 1)
     if first.startswith(_OTHER_BOMS):
         raise UnusableInput(name, "is UTF-16, not UTF-8", "convert it, e.g. iconv -f UTF-16 -t UTF-8")
-    return first, _bounded(name, first.removeprefix(_UTF8_BOM), stream, limit)
+    return first, _telling(name, bounded(stream, limit, first.removeprefix(_UTF8_BOM)))
 
 
-def _bounded(name: str, first: bytes, stream: BinaryIO, limit: int) -> Iterator[Line]:
-    line, number = first, 1
+def bounded(stream: IO[bytes], limit: int, first: bytes | None = None) -> Iterator[Line]:
+    """Yield the lines of *stream* after *first*, which was read before, if given."""
+    line, number = stream.readline(limit + 1) if first is None else first, 1
+    while line:
+        if len(line) > limit and not line.endswith(b"\n"):
+            _skip_line(stream)
+            yield number, None
+        else:
+            yield number, line
+        number += 1
+        line = stream.readline(limit + 1)
+
+
+def _telling(name: str, lines: Iterator[Line]) -> Iterator[Line]:
     with _told(name):
-        while line:
-            if len(line) > limit and not line.endswith(b"\n"):
-                _skip_line(stream)
-                yield number, None
-            else:
-                yield number, line
-            number += 1
-            line = stream.readline(limit + 1)
+        yield from lines
 
 
 @contextmanager
@@ -166,7 +171,7 @@ def _told(name: str) -> Iterator[None]:
         raise BrokenInput(name, f"cannot be read: {error}", "check the file and its disk") from error
 
 
-def _skip_line(stream: BinaryIO) -> None:
+def _skip_line(stream: IO[bytes]) -> None:
     while True:
         piece = stream.readline(_BUFFER_BYTES)
         if not piece or piece.endswith(b"\n"):

@@ -159,10 +159,10 @@ def _print_table(found: "list[BulkRun]") -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading, justify in (("run", "left"), ("state", "left"), ("done", "right"), ("read", "right")):
         table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
-    for heading in ("rejected", "failed", "jobs/s"):
+    for heading in ("rejected", "failed"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("started (UTC)", no_wrap=True)
-    table.add_column("output", overflow="fold")
+    table.add_column("output", min_width=12, overflow="ellipsis", no_wrap=True)
     styles = {"complete": "green", "running": "cyan", "failed": "red"}
     for run in found:
         mark, state = run.mark, state_of(run)
@@ -173,7 +173,6 @@ def _print_table(found: "list[BulkRun]") -> None:
             f"{mark.read:,}",
             f"{mark.rejected:,}",
             f"{mark.failed:,}",
-            f"{_per_s(run):,.0f}",
             _utc(run.started_ms)[:16].replace("T", " "),
             run.output.rpartition("/")[2],  # `show` has all of it
         )

@@ -15,6 +15,7 @@ from pyarrow import parquet
 from persona_system.models import Context
 from producers.bulk.coverage import NOTHING, Coverage
 from producers.bulk.errors import BrokenInput, MissingExtra, UnusableInput, WrongHeader
+from producers.bulk.files import Files, targets
 from producers.bulk.inputs import open_input
 from producers.bulk.records import Accepted, Item, Reject
 
@@ -101,6 +102,8 @@ def test_without_pyarrow_the_way_to_get_it_is_told(tmp_path: Path, monkeypatch: 
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(MissingExtra, match=r"pip install 'ion-mentoring\[parquet\]'"):
         rows(file)
+    with pytest.raises(MissingExtra):
+        Files(targets("in.jsonl", str(tmp_path / "out.parquet"), None))
 
 
 def test_parquet_cannot_come_from_a_pipe() -> None:
@@ -108,10 +111,20 @@ def test_parquet_cannot_come_from_a_pipe() -> None:
         pass
 
 
+def test_a_file_that_crashes_its_reader_takes_nothing_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = written(tmp_path / "in.parquet", {"text": ["a"]})
+    crash = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
+    monkeypatch.setattr("producers.bulk.parquet._PROGRAM", (sys.executable, "-S", "-c", crash))
+    with pytest.raises(BrokenInput, match="crashes its reader"):
+        rows(file)
+
+
 SPANS = st.lists(st.tuples(st.integers(1, 40), st.integers(0, 6)), max_size=4)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
 @given(SPANS, st.sampled_from(["jsonl", "csv", "parquet"]), st.integers(1, 9))
 def test_what_is_done_is_passed_over_whatever_the_format(
     tmp_path: Path, spans: Sequence[tuple[int, int]], kind: Any, row_group: int
