@@ -29,7 +29,7 @@ KEY_PREFIX = "ion:"  # of every key that we write to Redis or Valkey
 BROKER_PREFIX = f"{KEY_PREFIX}{{broker}}:"  # of the broker's keys; the braces put them in one cluster slot
 
 REPLY_TTL_S = 120  # replies that nobody has fetched for so long are dropped with their list
-SETTLED_TTL_S = 900  # how long a batch that was answered is known, so that a second delivery changes nothing
+SETTLED_TTL_S = 300  # how long a batch is known to have its end (150 bytes): a message comes again in 15 s
 OUTCOME_TTL_S = 3_600  # how long the outcome of a durable job can be asked for
 WORK_TTL_S = 3_600  # how long it is known which job of a batch was at work when its worker was lost
 
