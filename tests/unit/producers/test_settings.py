@@ -69,3 +69,17 @@ def test_sizes_and_times_are_positive(
 ) -> None:
     with pytest.raises(ValidationError):
         kind.model_validate({"broker_url": "redis://b:1/0", **wrong})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_memory_ratio": 1},  # a limit that is never passed is none
+        {"max_bulk_memory_ratio": 0},
+        {"rate_limit_per_s": 0},
+        {"rate_limit_burst": 0},
+    ],
+)
+def test_limits_limit_and_let_something_through(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        ClientSettings.model_validate({"broker_url": "redis://b:1/0", **wrong})
