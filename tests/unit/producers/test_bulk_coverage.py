@@ -43,7 +43,7 @@ def test_credit_halves_at_a_refusal_and_grows_by_one_for_a_round_of_answers() ->
 
 
 @given(st.lists(st.booleans()), st.integers(1, 64))
-def test_credit_stays_between_one_and_its_most(answers: list[bool], most: int) -> None:  # noqa: FBT001
+def test_credit_stays_between_one_and_its_most(answers: list[bool], most: int) -> None:
     credit = Credit(most, most)
     for answered in answers:
         credit = credit.answered() if answered else credit.refused()
