@@ -12,11 +12,9 @@ Source: celery/worker/{request,consumer/consumer}.py and celery/app/amqp.py 5.7.
 """
 
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from celery import Celery, bootsteps, signals
 from celery.exceptions import Reject
@@ -24,55 +22,15 @@ from celery.worker.consumer import Tasks
 from celery.worker.request import Request
 
 from workers.contract import names
-from workers.contract.dead_letters import DeadLetter
+from workers.letter_book import StoredLetters
 from workers.observability.bugs import ReportBug
 from workers.store.errors import StoreError
 from workers.tasks import dead
 from workers.tasks.dead import LetterBook, Retention
 
-if TYPE_CHECKING:
-    from workers.store.dead_letters import DeadLetterStore
-    from workers.store.engine import Store
-
 logger = logging.getLogger(__name__)
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 30.0
-_PATIENCE_S = 2.0  # with a locked database: other work waits meanwhile
-
-
-class StoredLetters:
-    """The dead letters in the database at *url*: opened when first used, also after a fork."""
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._lock = threading.Lock()
-        self._store: Store | None = None
-        self._pid = 0
-
-    def keep(self, letter: DeadLetter) -> bool:
-        """Keep *letter*; say whether that was news; raise StoreError."""
-        return self._letters().keep(letter)
-
-    def tidy(self, before_ms: int, most: int) -> int:
-        """Delete old letters; return how many; raise StoreError."""
-        return self._letters().tidy(before_ms, most)
-
-    def close(self) -> None:
-        """Close this process's connections; a parent's stay the parent's."""
-        with self._lock:
-            if self._store is not None and self._pid == os.getpid():
-                self._store.close()
-            self._store = None
-
-    def _letters(self) -> "DeadLetterStore":
-        # SQLAlchemy is 20 MB of a worker's memory, for those that come across a dead letter
-        from workers.store.dead_letters import DeadLetterStore  # noqa: PLC0415
-        from workers.store.engine import open_store  # noqa: PLC0415
-
-        with self._lock:
-            if self._store is None or self._pid != os.getpid():
-                self._store, self._pid = open_store(self._url, _PATIENCE_S), os.getpid()
-            return DeadLetterStore(self._store)
 
 
 class DeadQueueGate:

@@ -212,6 +212,10 @@ def _postgresql(url: URL, patience_s: float) -> sa.Engine:
         connect_args={
             "connect_timeout": CONNECT_S,
             "application_name": "ion",
+            "keepalives_idle": 5,  # these find a server that is cut off within some ten seconds
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
             "prepare_threshold": None,  # poolers such as PgBouncer hand statements to other connections
         },
     )
