@@ -16,6 +16,7 @@ from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack
 from persona_system.models import Response
 from producers import JobOutcome, PersonaClient, PersonaRequest
+from tests.support.rabbit_host import virtual_host
 from tests.support.stack import client_settings_for
 from tests.support.wait import wait_until
 from workers.contract.dead_letters import Reason
@@ -134,7 +135,7 @@ def test_three_poisons_in_one_batch_are_all_found(start: Start) -> None:
 def test_a_job_that_hangs_is_ended_and_buried(start: Start, way: str, reason: Reason) -> None:
     """Also where it keeps all Python code of its process from running; then nobody is left to say why."""
     texts = among(9, f"poison {way}")
-    with start(hard_limit_s=2.0) as fleet:
+    with start(hard_limit_s=5.0) as fleet:
         outcomes = fleet.answer(*texts)
 
         assert_only_poison_is_dead(texts, outcomes)
@@ -174,7 +175,7 @@ def test_a_stop_does_not_wait_for_a_job_that_hangs(start: Start) -> None:
 def test_a_pool_process_that_ends_is_counted_as_well(start: Start, way: str) -> None:
     """The main process lives on, so the broker sees no loss; the worker itself counts it."""
     texts = among(9, f"poison {way}")
-    with start(hard_limit_s=2.0, worker_pool="prefork", workers=1) as fleet:
+    with start(hard_limit_s=5.0, worker_pool="prefork", workers=1) as fleet:
         (main,) = [process.pid for process in fleet.stack.processes() if process.name == "worker1"]
         outcomes = fleet.answer(*texts)
 
@@ -198,3 +199,28 @@ def test_neighbours_in_other_threads_are_answered_too(start: Start) -> None:
 
         assert ends == {"ok": 8 * 300, "dead": 1}
         assert fleet.runs()["poison exit"] <= LOSSES
+
+
+def test_rabbitmq_counts_what_is_lost_as_well(start: Start, stack: LocalStack) -> None:
+    texts = among(39, "poison exit", "poison kill")
+    with (
+        virtual_host() as url,
+        start(broker_url=url, reply_url=stack.urls.reply_url) as fleet,
+    ):
+        outcomes = fleet.answer(*texts)
+
+        assert_only_poison_is_dead(texts, outcomes)
+        assert all(runs <= LOSSES for runs in fleet.runs().values())
+        assert fleet.is_well()
+
+
+def test_a_job_whose_server_is_away_is_tried_again_over_rabbitmq(start: Start, stack: LocalStack) -> None:
+    texts = among(7, "poison away")
+    with (
+        virtual_host() as url,
+        start(broker_url=url, reply_url=stack.urls.reply_url) as fleet,
+    ):
+        outcomes = fleet.answer(*texts)
+
+        assert [o.status for o in outcomes] == ["failed" if t.startswith("poison") else "ok" for t in texts]
+        assert fleet.runs() == {"poison away": 5}
