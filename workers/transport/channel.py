@@ -36,7 +36,6 @@ from typing import Any
 
 import redis
 from kombu.transport import redis as stock
-from kombu.transport import virtual
 from kombu.utils.url import maybe_sanitize_url
 
 from workers.transport import envelope, overview, scripts, servers
@@ -44,6 +43,7 @@ from workers.transport.claims import SHOWN_BYTES, TURN, Claim, Place, Rota
 from workers.transport.envelope import Front, Malformed
 from workers.transport.membership import TIMEOUT_S, Membership
 from workers.transport.publish import ServerClock, publish
+from workers.transport.qos import QoS
 from workers.transport.scripts import Keys
 
 DELIVERY_LIMIT = 6  # so many workers lost with a message: it is no accident, and not even read any more
@@ -56,28 +56,6 @@ _log = logging.getLogger(__name__)
 
 # message, code, problem, queue, how many workers were lost with it
 Quarantine = Callable[[bytes, str, str, str, int], None]
-
-
-class QoS(virtual.QoS):  # type: ignore[misc]
-    """What is delivered and not settled; where it is in flight, its tag says."""
-
-    def ack(self, delivery_tag: str) -> None:
-        """Take a message out of flight; one that others have by now is not touched."""
-        self.channel.settle(delivery_tag)
-        super().ack(delivery_tag)
-
-    def reject(self, delivery_tag: str, requeue: bool = False) -> None:  # noqa: FBT001, FBT002 - kombu's
-        """Take a message out of flight, and to the front of its queue with *requeue*."""
-        if requeue:
-            self.channel.give_back([delivery_tag])
-        else:
-            self.channel.settle(delivery_tag)
-        super().ack(delivery_tag)
-
-    def restore_unacked(self) -> None:
-        """Give back all that is delivered and not settled."""
-        self.channel.give_back(list(self._delivered))
-        self._delivered.clear()
 
 
 class Channel(stock.Channel):  # type: ignore[misc]
@@ -174,6 +152,12 @@ class Channel(stock.Channel):  # type: ignore[misc]
     @cached_property
     def _clock(self) -> ServerClock:
         return ServerClock(self._redis.time)
+
+    def _queue_bind(self, *args: Any) -> None:
+        try:
+            super()._queue_bind(*args)
+        except redis.OutOfMemoryError:  # a worker that starts on a full server is what empties it
+            _log.warning("the server is full: a queue's binding was not renewed")
 
     def _has_queue(self, queue: str, **_: Any) -> bool:
         return bool(queue)  # a list is there as soon as something is in it
