@@ -31,7 +31,7 @@ def kill_busy_workers(ring: Arena, stage: Stage, kills: int) -> list[Kill]:
     done: list[Kill] = []
     while len(done) < kills:
         never.wait(rng.uniform(0, _PAUSE_S))
-        wait_until(lambda: _busy(ring), SERVED_S, "some worker is busy")
+        wait_until(lambda: _spare(ring) and _busy(ring), SERVED_S, "a worker is busy and others serve")
         busy = _busy(ring)
         if not busy:
             continue
@@ -47,6 +47,11 @@ def kill_busy_workers(ring: Arena, stage: Stage, kills: int) -> list[Kill]:
     return done
 
 
+def _spare(ring: Arena) -> bool:
+    """Say whether at most one worker is down: the others keep the load up."""
+    return sum(map(ring.fleet.ready, ring.fleet.workers)) >= len(ring.fleet.workers) - 1
+
+
 def _busy(ring: Arena) -> list[str]:
     """Return the workers that serve and have begun a job whose outcome is not out."""
     found = []
@@ -58,8 +63,9 @@ def _busy(ring: Arena) -> list[str]:
 
 
 def recoveries(ring: Arena, kills: list[Kill]) -> list[float]:
-    """Return how long after each kill the job that it interrupted had its outcome."""
-    ends = [(kill, ring.oracle.ended_at(kill.job)) for kill in kills]
+    """Return how long after a kill the job that it interrupted had its outcome; after the last such kill."""
+    last = {kill.job: kill for kill in kills}
+    ends = [(kill, ring.oracle.ended_at(kill.job)) for kill in last.values()]
     return [end - kill.at for kill, end in ends if end is not None]
 
 
@@ -78,7 +84,7 @@ def kill_nine(stage: Stage) -> Result:
 
 def _kill_nine(stage: Stage, prefetch: int) -> Result:
     kills = stage.pick(50 if stage.system == "stock" else 100, 6)
-    with arena(stage, workers=3, prefetch=prefetch) as ring:
+    with arena(stage, workers=4, prefetch=prefetch) as ring:
         ring.open_up()
         begun, before = time.monotonic(), ring.oracle.endings()
         killed = kill_busy_workers(ring, stage, kills)
