@@ -30,22 +30,16 @@ task_compression = None  # a batch is compressed by the contract (workers.contra
 # One direct exchange, one queue per class of work.  A queue is its class; there are no priorities.
 task_default_exchange = "ion"
 task_default_exchange_type = "direct"
-task_default_queue = (
-    names.MAINTENANCE
-)  # whatever names no queue is our own periodic work
+task_default_queue = names.MAINTENANCE  # whatever names no queue is our own periodic work
 
 
 def _queue(name: str, arguments: dict[str, object] | None = None) -> Queue:
     exchange = Exchange("ion", type="direct")
-    return Queue(
-        name, exchange, routing_key=name, durable=True, queue_arguments=arguments
-    )
+    return Queue(name, exchange, routing_key=name, durable=True, queue_arguments=arguments)
 
 
 task_queues = tuple(_queue(name) for name in names.QUEUES)
-task_create_missing_queues = (
-    False  # a typo must fail, not make a queue that nobody reads
-)
+task_create_missing_queues = False  # a typo must fail, not make a queue that nobody reads
 task_inherit_parent_priority = False
 
 # -- results ----------------------------------------------------------------------------------------
@@ -62,18 +56,10 @@ task_acks_late = True  # acknowledge after the reply is out
 task_acks_on_failure = True
 task_acks_on_timeout = True
 task_reject_on_worker_lost = True
-worker_prefetch_multiplier = (
-    1  # what a stopping worker must give back stays small, and stops are fast
-)
-worker_cancel_long_running_tasks_on_connection_loss = (
-    True  # else the batch runs here and again elsewhere
-)
-worker_deduplicate_successful_tasks = (
-    False  # needs stored results; duplicates are dropped by job_id
-)
-task_publish_retry = (
-    False  # a producer answers "unavailable" at once instead of blocking in a retry
-)
+worker_prefetch_multiplier = 1  # what a stopping worker must give back stays small, and stops are fast
+worker_cancel_long_running_tasks_on_connection_loss = True  # else the batch runs here and again elsewhere
+worker_deduplicate_successful_tasks = False  # needs stored results; duplicates are dropped by job_id
+task_publish_retry = False  # a producer answers "unavailable" at once instead of blocking in a retry
 
 # -- limits -----------------------------------------------------------------------------------------
 task_time_limit = 300  # seconds; prefork's second line: what hangs is ended by the worker's own watchdog
@@ -83,12 +69,8 @@ worker_max_memory_per_child = 400_000  # KiB; prefork
 
 # -- staying up, and going down ---------------------------------------------------------------------
 broker_connection_retry_on_startup = True
-broker_connection_max_retries = (
-    None  # default 100, then the worker exits; outages last longer
-)
-broker_channel_error_retry = (
-    True  # a full or read-only Redis becomes a reconnect, not an exit
-)
+broker_connection_max_retries = None  # default 100, then the worker exits; outages last longer
+broker_channel_error_retry = True  # a full or read-only Redis becomes a reconnect, not an exit
 broker_connection_timeout = 3  # seconds
 broker_pool_limit = 10  # Flower inspects 5 times at once, with 2 connections each: 4 locked it up for ever
 worker_soft_shutdown_timeout = 5.0  # seconds for what is running, then it is given back
@@ -96,12 +78,8 @@ worker_enable_soft_shutdown_on_idle = False
 worker_proc_alive_timeout = 15.0
 
 # -- what operators see -----------------------------------------------------------------------------
-worker_send_task_events = (
-    False  # Flower turns them on while it runs; three messages a batch otherwise
-)
-task_send_sent_event = (
-    False  # one more message a batch on the producer's side; replies tell the wait
-)
+worker_send_task_events = False  # Flower turns them on while it runs; three messages a batch otherwise
+task_send_sent_event = False  # one more message a batch on the producer's side; replies tell the wait
 worker_hijack_root_logger = False  # workers.observability sets logging up
 worker_redirect_stdouts = False
 worker_enable_remote_control = True
@@ -113,9 +91,7 @@ enable_utc = True
 # -- periodic tasks ---------------------------------------------------------------------------------
 # What runs by itself: name, task, period in seconds, what becomes of missed ticks (docs/periodic.md).  Any
 # number of beats may run: one leads (workers.beat).  The tasks' own docstrings say why so often.
-beat_max_loop_interval = (
-    1.0  # seconds between two looks; each renews the lead, which lasts for six
-)
+beat_max_loop_interval = 1.0  # seconds between two looks; each renews the lead, which lasts for six
 beat_schedule = table(
     Periodic(names.CACHE_WARM, names.CACHE_WARM, 60, missed="once"),
     Periodic(names.CACHE_PREFETCH, names.CACHE_PREFETCH, 30, missed="skip"),
@@ -142,9 +118,7 @@ _STOCK = {  # what only kombu's own transport needs
     "unacked_mutex_expire": 30,  # a worker killed inside a sweep stops recovery for so long
     "queue_order_strategy": "round_robin",
 }
-DELIVERY_LIMIT = (
-    20  # how often RabbitMQ takes a message back before it moves it to the dead queue
-)
+DELIVERY_LIMIT = 20  # how often RabbitMQ takes a message back before it moves it to the dead queue
 _AMQP_CLASS = {
     "x-queue-type": "quorum",  # on disks of a majority of nodes; counts deliveries (x-delivery-count)
     "x-delivery-limit": DELIVERY_LIMIT,  # workers isolate what kills them after two; this is the last resort
@@ -161,8 +135,7 @@ _AMQP_DEAD = {
 }
 _AMQP = {
     "task_queues": tuple(
-        _queue(name, _AMQP_DEAD if name == names.DEAD else _AMQP_CLASS)
-        for name in names.QUEUES
+        _queue(name, _AMQP_DEAD if name == names.DEAD else _AMQP_CLASS) for name in names.QUEUES
     ),
     "worker_detect_quorum_queues": True,  # they know no prefetch per connection, only one per queue
     "broker_transport_options": {
@@ -186,14 +159,6 @@ def broker_settings(broker_url: str) -> dict[str, object]:
     tls = {"broker_use_ssl": tls_options(url)} if url.startswith("rediss://") else {}
     if broker_url.startswith(STOCK):
         options = {**_REDIS, **_STOCK}
-        return {
-            "broker_url": broker_url.removeprefix(STOCK),
-            "broker_transport_options": options,
-            **tls,
-        }
+        return {"broker_url": broker_url.removeprefix(STOCK), "broker_transport_options": options, **tls}
     register()
-    return {
-        "broker_url": f"{SCHEME}+{url}",
-        "broker_transport_options": {**_REDIS},
-        **tls,
-    }
+    return {"broker_url": f"{SCHEME}+{url}", "broker_transport_options": {**_REDIS}, **tls}
