@@ -56,11 +56,12 @@ def arena(
     way: Callable[[Path], Way] | None = None,
     worker_env: Callable[[str], Mapping[str, str]] | None = None,
     server_options: Mapping[str, str] | None = None,
+    elsewhere: str | None = None,
 ) -> Iterator[Arena]:
     """Make the arena of *stage*; nothing runs yet but the servers.  All is gone afterwards.
 
     *way* is given the server's socket and returns each worker's way to it, such as a proxy's URL;
-    *worker_env* adds to a worker's environment.
+    *worker_env* adds to a worker's environment; *elsewhere* is the URL of another broker and reply store.
     """
     with contextlib.ExitStack() as stack:
         options = {"appendonly": "yes", "appendfsync": "everysec", **(server_options or {})}
@@ -83,8 +84,8 @@ def arena(
             size, window = 1, window or STOCK_WINDOW
         else:
             system = Ours(
-                urls.broker_url if rabbit is None else rabbit.url,
-                urls.reply_url,
+                elsewhere or (urls.broker_url if rabbit is None else rabbit.url),
+                elsewhere or urls.reply_url,
                 notes.url,
                 stage.directory,
                 way=other_way,

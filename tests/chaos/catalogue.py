@@ -5,6 +5,7 @@ from tests.chaos import (
     bulk_runs,
     client_view,
     duplicates,
+    failovers,
     flood,
     hostile,
     kills,
@@ -17,18 +18,28 @@ from tests.chaos import (
 )
 from tests.chaos.scenario import Scenario
 
-SCENARIOS: tuple[Scenario, ...] = (
-    *kills.SCENARIOS,
-    *servers.SCENARIOS,
-    *client_view.SCENARIOS,
-    *network.SCENARIOS,
-    *poison.SCENARIOS,
-    *memory.SCENARIOS,
-    *duplicates.SCENARIOS,
-    *bulk_runs.SCENARIOS,
-    *beats.SCENARIOS,
-    *hostile.SCENARIOS,
-    *flood.SCENARIOS,
-    *limits.SCENARIOS,
-    *storage.SCENARIOS,
+_GROUPS = (
+    kills,
+    servers,
+    client_view,
+    failovers,
+    network,
+    poison,
+    memory,
+    duplicates,
+    bulk_runs,
+    beats,
+    hostile,
+    flood,
+    limits,
+    storage,
+)
+
+
+def _number(scenario: Scenario) -> int:
+    return int("".join(filter(str.isdigit, scenario.id)))
+
+
+SCENARIOS: tuple[Scenario, ...] = tuple(
+    sorted((scenario for group in _GROUPS for scenario in group.SCENARIOS), key=_number)
 )

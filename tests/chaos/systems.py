@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 import redis
@@ -25,6 +25,7 @@ from workers.contract import names
 from workers.contract.addresses import reply_url_of
 from workers.contract.payloads import Batch, Job, Reply
 from workers.contract.wire import compress, decompress
+from workers.transport.servers import open_redis
 
 TEXT = "Why does my build fail again?"
 _encode = msgspec.msgpack.Encoder().encode
@@ -90,8 +91,9 @@ class Ours:
         self._key: str | None = None
         self._texts: Iterator[str] = itertools.repeat(TEXT)
         self._publisher = BrokerPublisher(broker_url, 2.0, 4.0)
-        self._replies: redis.Redis = redis.Redis.from_url(reply_url, socket_timeout=5)
+        self._replies: redis.Redis = open_redis(reply_url, socket_timeout=5)
         self._read = 0
+        self._seen: set[int] = set()
         self._published = ("", b"", 0)
 
     def beside(self, queue: str, key: str, texts: Sequence[str]) -> "Ours":
@@ -133,9 +135,16 @@ class Ours:
 
     def ended(self) -> Ended:
         """Read the replies that came since the last call."""
-        packed = self._replies.lrange(names.reply_key(self.reply_to), self._read, self._read + 255)
-        replies = [_decode_reply(decompress(one)) for one in packed if isinstance(one, bytes)]
+        key = names.reply_key(self.reply_to)
+        try:
+            packed: Any = self._replies.lrange(key, self._read, self._read + 255)
+        except redis.RedisError:
+            self._read = 0  # the server that comes back may hold fewer: see them all again
+            raise
         self._read += len(packed)
+        fresh = [one for one in packed if hash(one) not in self._seen]  # two replies to a batch do differ
+        self._seen.update(map(hash, fresh))
+        replies = [_decode_reply(decompress(one)) for one in fresh]
         return [(outcome.id, str(outcome.status)) for reply in replies for outcome in reply.outcomes]
 
     def worker_command(self, worker: str) -> tuple[str, ...]:
