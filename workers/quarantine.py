@@ -31,7 +31,7 @@ def gave_up(message: Message) -> Unanswerable | None:
     """Return why RabbitMQ moved *message* to the dead queue; None for one that was sent there."""
     headers = message.headers
     deaths = headers.get(DEATH_HEADER) if isinstance(headers, dict) else None
-    if _queue_of(message) != names.DEAD or not isinstance(deaths, list) or not deaths:
+    if not deaths or not isinstance(deaths, list) or _queue_of(message) != names.DEAD:
         return None
     return Unanswerable(
         DELIVERY_LIMIT,
