@@ -252,7 +252,7 @@ def test_a_graceful_stop_loses_nothing(tmp_path: Path) -> None:
 def test_closing_the_client_leaves_no_thread(client_settings: ClientSettings) -> None:
     with PersonaClient(client_settings) as client:
         client.process("hello", KEY)
-    wait_until(lambda: not [t for t in threading.enumerate() if t.name.startswith("ion-")])
+    wait_until(lambda: not [t for t in threading.enumerate() if t.name in {"ion-sender", "ion-receiver"}])
 
 
 def test_an_unread_reply_list_expires(stack: LocalStack, client_settings: ClientSettings) -> None:
