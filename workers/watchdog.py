@@ -78,6 +78,8 @@ class SignalAlarm:
     """The kernel's: SIGALRM, which nobody handles, so it ends the process once the stacks are written."""
 
     def __init__(self) -> None:
+        if threading.current_thread() is threading.main_thread():  # nobody else may
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)  # in a pool process, billiard has a handler for it
         faulthandler.register(signal.SIGALRM, file=_STDERR, all_threads=True, chain=True)
 
     def wind(self, seconds: float) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from persona_system.models import Analysis, Context, Decision, Message, Recommendation, Response
 from persona_system.vocabulary import ResonanceKey
+from workers.contract.dead_letters import Sighting
 from workers.contract.payloads import SCHEMA_VERSION, Batch, Job, Outcome, Problem, Reply, Status
 
 GOLDENS = Path(__file__).with_name("goldens")
@@ -84,6 +85,29 @@ CASES: dict[str, tuple[Any, Any]] = {
                     problem=Problem("INVALID_INPUT", "is empty", "user_input", "fill"),
                 ),
                 Outcome("c0ffee-3", Status.EXPIRED),
+            ],
+        ),
+    ),
+    "job_durable": (Job, Job(id="c0ffee-3", text="hi", durable=True, tries=2)),
+    "batch_part": (
+        Batch,
+        Batch(
+            id="b1.suspect",
+            reply_to="c0ffee",
+            sent_ms=1_700_000_000_000,
+            jobs=[msgspec.Raw(pack(Job(id="c0ffee-2", text="hi")))],
+            lost=2,
+            story=[Sighting(1_700_000_000_500, "lost with its worker", "worker1@ion")],
+        ),
+    ),
+    "reply_dead": (
+        Reply,
+        Reply(
+            batch_id="b1.suspect",
+            queued_ms=1.5,
+            worked_ms=2.5,
+            outcomes=[
+                Outcome("c0ffee-2", Status.DEAD, problem=Problem("CRASHED", "3 workers crashed"), tries=3)
             ],
         ),
     ),

@@ -104,24 +104,8 @@ def assert_only_poison_is_dead(texts: list[str], outcomes: list[JobOutcome[Respo
     assert ends == {text: "dead" if text.startswith("poison") else "ok" for text in texts}
 
 
-def test_a_job_that_ends_its_worker_is_buried_and_its_neighbours_are_answered(start: Start) -> None:
-    texts = among(39, "poison exit")
-    with start() as fleet:
-        outcomes = fleet.answer(*texts)
-
-        assert_only_poison_is_dead(texts, outcomes)
-        assert fleet.runs() == {"poison exit": LOSSES}
-        assert fleet.is_well()
-        wait_until(lambda: dead_letters(fleet.stack), 30)
-        (letter,) = dead_letters(fleet.stack)
-    (dead,) = [outcome for outcome in outcomes if outcome.status == "dead"]
-    assert (letter.reason, letter.queue, letter.job_ids) == (Reason.CRASHED, "bulk", [dead.job_id])
-    assert [seen.what for seen in letter.story].count("went on in a part: suspect") == 1
-    assert len(letter.story) >= LOSSES + 1
-    assert not any("poison exit" in line for line in fleet.lines)
-
-
-def test_three_poisons_in_one_batch_are_all_found(start: Start) -> None:
+def test_jobs_that_end_their_worker_are_buried_and_their_neighbours_are_answered(start: Start) -> None:
+    """Three of them in one batch, each in its own way; 37 neighbours."""
     texts = among(37, "poison exit", "poison segfault", "poison kill")
     with start() as fleet:
         outcomes = fleet.answer(*texts)
@@ -129,6 +113,14 @@ def test_three_poisons_in_one_batch_are_all_found(start: Start) -> None:
         assert_only_poison_is_dead(texts, outcomes)
         assert all(1 <= runs <= LOSSES for runs in fleet.runs().values())
         assert fleet.is_well()
+        wait_until(lambda: len(dead_letters(fleet.stack)) == 3, 30)
+        letters = dead_letters(fleet.stack)
+    dead = [[outcome.job_id] for outcome in outcomes if outcome.status == "dead"]
+    assert sorted(letter.job_ids for letter in letters) == sorted(dead)
+    for letter in letters:
+        assert (letter.reason, letter.queue) == (Reason.CRASHED, "bulk")
+        assert "went on in a part: suspect" in [seen.what for seen in letter.story]
+    assert not any("poison " in line for line in fleet.lines)
 
 
 @pytest.mark.parametrize(("way", "reason"), [("hang", Reason.HUNG), ("stuck", Reason.CRASHED)])
@@ -171,7 +163,7 @@ def test_a_stop_does_not_wait_for_a_job_that_hangs(start: Start) -> None:
     assert took_s < fleet.stack.settings.stop_grace_s + 12  # the servers have theirs, too
 
 
-@pytest.mark.parametrize("way", ["exit", "hang"])
+@pytest.mark.parametrize("way", ["exit", "hang", "stuck"])
 def test_a_pool_process_that_ends_is_counted_as_well(start: Start, way: str) -> None:
     """The main process lives on, so the broker sees no loss; the worker itself counts it."""
     texts = among(9, f"poison {way}")
