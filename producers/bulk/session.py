@@ -127,14 +127,22 @@ def _reopened(runs: BulkRuns, run: BulkRun, holder: Holder, plan: Plan | None, o
     done = coverage_of(mark.upto, mark.beyond)
     kind, ignore = cast("Format", run.format), bool(run.options.get("ignore_columns"))
     source = opened.enter_context(open_input(run.input, kind, done, ignore_columns=ignore))
-    if source.identity != run.identity:
-        problem = f"is not what run {run.id} began with: its size, time or first bytes differ"
-        raise ChangedInput(source.name, problem, "put it back, or start anew with --force")
+    _check_identity(run, source)
     target = Targets(run.output, run.rejects)
     files = opened.enter_context(closing(Files(target)))
     files.cut(mark.output_bytes, mark.rejects_bytes)
     before = Progress(_counts_of(mark), done, mark.output_bytes, mark.rejects_bytes)
     return _session(runs, run.id, target, source, files, before, holder, mark.worked_ms)
+
+
+def is_complete(run: BulkRun, plan: Plan) -> bool:
+    """Tell whether *run* has done all of *plan*; raise ChangedInput if its input has changed since."""
+    if run.state != COMPLETE:
+        return False
+    _check_plan(run, plan)
+    with open_input(plan.source, plan.kind, ignore_columns=plan.ignore_columns) as source:
+        _check_identity(run, source)
+    return True
 
 
 def is_free(run: BulkRun) -> bool:
@@ -232,11 +240,22 @@ def _check_resumable(run: BulkRun, plan: Plan | None) -> None:
                 "standard input", "is gone", "pipe the same data again: ion bulk run - -o OUT --resume"
             )
         return
+    _check_plan(run, plan)
+
+
+def _check_identity(run: BulkRun, source: Input) -> None:
+    if source.identity != run.identity:
+        problem = f"is not what run {run.id} began with: its size, time or first bytes differ"
+        raise ChangedInput(source.name, problem, "put it back, or start anew with --force")
+
+
+def _check_plan(run: BulkRun, plan: Plan) -> None:
     given = (plan.source, plan.kind, plan.target.output, plan.target.rejects, plan.ignore_columns)
     known = (run.input, run.format, run.output, run.rejects, bool(run.options.get("ignore_columns")))
     if given != known:
         problem = "was started with another input, format, output or --ignore-columns"
-        raise NotResumable(f"run {run.id}", problem, f"see `ion bulk show {run.id}`; or {again}")
+        fix = f"see `ion bulk show {run.id}`; or start anew with --force"
+        raise NotResumable(f"run {run.id}", problem, fix)
 
 
 def _this_process() -> Holder:

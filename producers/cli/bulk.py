@@ -1,6 +1,5 @@
 """``ion bulk run`` and ``ion bulk resume``: a file of messages through the fleet, to its end."""
 
-from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -9,7 +8,7 @@ import typer
 from producers.cli.collaborators import collaborators
 
 if TYPE_CHECKING:
-    from producers.bulk.session import Plan, Session
+    from producers.bulk.session import Plan
     from producers.bulk.sources import Format
     from workers.store.bulk_runs import BulkRun, BulkRuns
 
@@ -81,9 +80,9 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     """
     from producers.bulk.errors import UnusableOutput  # noqa: PLC0415
     from producers.bulk.files import STDOUT, targets  # noqa: PLC0415
-    from producers.bulk.session import Plan  # noqa: PLC0415
+    from producers.bulk.session import Plan, begun, is_complete, resumed  # noqa: PLC0415
     from producers.bulk.sources import format_of, full_path  # noqa: PLC0415
-    from producers.cli.bulk_work import ledger, work  # noqa: PLC0415
+    from producers.cli.bulk_work import ledger, tell_complete, work  # noqa: PLC0415
 
     if as_json and output == STDOUT:
         raise UnusableOutput("--json", "and -o - both want standard output", "write the answers to a file")
@@ -105,17 +104,15 @@ def run(  # noqa: PLR0913, PLR0917 - the options of a command
     if run_id is not None:
         _check_id(run_id)
     with ledger() as runs:
-        opening = _opening(runs, plan, run_id, resume=resume, force=force)
-        raise typer.Exit(
-            work(
-                opening,
-                collaborators(context).fleet,
-                plan.options,
-                shown=target,
-                quiet=quiet,
-                as_json=as_json,
-            )
-        )
+        found = _known(runs, plan, run_id) if resume else None
+        if found is not None and is_complete(found, plan):
+            raise typer.Exit(tell_complete(found, target, quiet=quiet, as_json=as_json))
+        if found is None:
+            opening = begun(runs, plan, run_id=run_id, force=force)
+        else:
+            opening = resumed(runs, found.id, plan)
+        fleet = collaborators(context).fleet
+        raise typer.Exit(work(opening, fleet, plan.options, shown=target, quiet=quiet, as_json=as_json))
 
 
 def resume(
@@ -148,20 +145,13 @@ def resume(
         raise typer.Exit(work(opening, collaborators(context).fleet, options, quiet=quiet, as_json=as_json))
 
 
-def _opening(
-    runs: "BulkRuns", plan: "Plan", run_id: str | None, *, resume: bool, force: bool
-) -> "AbstractContextManager[Session]":
-    """Return the run to be: one that goes on, if that is wanted and there is one, else a new one."""
+def _known(runs: "BulkRuns", plan: "Plan", run_id: str | None) -> "BulkRun | None":
+    """Return the run that --resume means, if there is one: that of its id, or the last to write OUT here."""
     import socket  # noqa: PLC0415
 
-    from producers.bulk.session import begun, resumed  # noqa: PLC0415
-
-    if resume and plan.target.lasting:
-        host = socket.gethostname()
-        found = runs.of_output(plan.target.output, host) if run_id is None else runs.get(run_id)
-        if found is not None:
-            return resumed(runs, found.id, plan)
-    return begun(runs, plan, run_id=run_id, force=force)
+    if not plan.target.lasting:
+        return None
+    return runs.of_output(plan.target.output, socket.gethostname()) if run_id is None else runs.get(run_id)
 
 
 def _unfinished(runs: "BulkRuns") -> "BulkRun | None":

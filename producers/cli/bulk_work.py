@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from producers.bulk.submit import Submit
     from producers.cli.interruption import Interruption
     from producers.client import PersonaClient
-    from workers.store.bulk_runs import BulkRuns
+    from workers.store.bulk_runs import BulkRun, BulkRuns
 
 _DEFAULT_DEADLINE_S = 600.0
 
@@ -70,12 +70,31 @@ def work(
         outside = Outside(submitting(client, session), stop, watcher, _interrupting(stop), watcher.converting)
         summary, state = carry_out(session, options_of(options), outside)
     target = session.target if shown is None else shown
-    if as_json:
-        print_json({"run": session.run_id, "state": state, **summary_json(summary, target)})
-    elif not quiet:
-        _print_summary(session.run_id, summary, target)
+    _print(session.run_id, state, summary, target, quiet=quiet, as_json=as_json)
     _say_the_end(session, summary)
     return exit_code(summary, stop.signal_number)
+
+
+def tell_complete(run: "BulkRun", target: "Targets", *, quiet: bool, as_json: bool) -> int:
+    """Say how a run went that has nothing left to do; return the exit code."""
+    from producers.bulk.run import Summary  # noqa: PLC0415
+
+    mark = run.mark
+    counts = (mark.read, mark.ok, mark.rejected, mark.failed, mark.blank, mark.upto)
+    summary = Summary("complete", "", *counts, mark.worked_ms / 1000, mark.cached)
+    if not quiet:
+        tell(f"run {run.id} is complete already; --force starts anew")
+    _print(run.id, run.state, summary, target, quiet=quiet, as_json=as_json)
+    return exit_code(summary)
+
+
+def _print(
+    run_id: str, state: str, summary: "Summary", target: "Targets", *, quiet: bool, as_json: bool
+) -> None:
+    if as_json:
+        print_json({"run": run_id, "state": state, **summary_json(summary, target)})
+    elif not quiet:
+        _print_summary(run_id, summary, target)
 
 
 def options_of(given: Mapping[str, Any]) -> "Options":

@@ -232,6 +232,10 @@ def test_too_many_rejects_end_a_run_which_may_go_on_with_more_patience(
         number for number in range(1, 3001) if number % 10
     ]
 
+    once_more = run(env, *where, "--resume")
+    assert (once_more.returncode, json.loads(once_more.stdout)["read"]) == (0, 3000)
+    assert b"is complete already" in once_more.stderr
+
 
 def test_existing_results_are_kept(env: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "in.jsonl").write_bytes(record(1))
