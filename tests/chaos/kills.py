@@ -119,7 +119,7 @@ def stops(stage: Stage) -> Result:
     }
     if stage.system == "stock":
         ways = {"SIGTERM": (signal.SIGTERM,)}  # it takes half a minute
-    rounds = stage.pick(2 if stage.system == "stock" else 15, 1)
+    rounds = stage.pick(2 if stage.system == "stock" else 10, 1)
     took: dict[str, list[float]] = {}
     codes: list[int | None] = []
     with arena(stage, workers=3) as ring:
