@@ -114,6 +114,11 @@ def fleet(url: str, stack: LocalStack, tmp_path_factory: pytest.TempPathFactory)
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def _letters_of_other_tests_are_known(fleet: Fleet) -> None:
+    fleet.letters.new()
+
+
 @pytest.mark.parametrize("envelope", envelopes(MARKER), ids=lambda envelope: envelope.name)
 def test_a_hostile_message_is_kept_and_harms_nobody(fleet: Fleet, envelope: Envelope) -> None:
     before = fleet.pid()
@@ -178,15 +183,16 @@ def test_what_rabbitmq_gives_up_on_is_kept_with_its_reason(fleet: Fleet) -> None
     """The queue's limit is DELIVERY_LIMIT; whoever takes the message so often and goes, loses it to us."""
     payload = os.urandom(2_000)
     envelope = Envelope("lost", "", body=pack([[payload], {}, NOTHING]))
-    queue = fleet.app.amqp.queues[names.EVENTS]
-    with fleet.app.connection_for_write() as connection:
-        control = fleet.app.control
-        control.cancel_consumer(names.EVENTS, reply=True)
+    queue, control = fleet.app.amqp.queues[names.EVENTS], fleet.app.control
+    wait_until(lambda: control.cancel_consumer(names.EVENTS, reply=True), 60, "the worker leaves the queue")
+    try:
         fleet.publish(envelope, names.EVENTS)
-        channel = connection.default_channel
-        for _ in range(celeryconfig.DELIVERY_LIMIT + 1):
-            wait_until(lambda: taken_and_given_back(queue(channel)), 60)
-        control.add_consumer(names.EVENTS, reply=True)
+        with fleet.app.connection_for_write() as connection:
+            channel = connection.default_channel
+            for _ in range(celeryconfig.DELIVERY_LIMIT + 1):
+                wait_until(lambda: taken_and_given_back(queue(channel)), 60)
+    finally:
+        wait_until(lambda: control.add_consumer(names.EVENTS, reply=True), 60, "the worker is back")
 
     letter = fleet.letters.next()
     assert (letter.reason, letter.code, letter.queue) == (
