@@ -20,10 +20,12 @@ _AT_ONCE = 500  # jobs in one script: the server does nothing else for so long, 
 _CLAIM = """
 local said = {}
 for i, key in ipairs(KEYS) do
-  redis.call('HSETNX', key, 'd', ARGV[i + 1])
+  said[i] = 1
+  if redis.call('HSETNX', key, 'd', ARGV[i + 1]) == 0 then
+    local known = redis.call('HMGET', key, 'd', 'o')
+    said[i] = known[1] ~= ARGV[i + 1] and 0 or known[2] or 1
+  end
   redis.call('EXPIRE', key, ARGV[1])
-  local known = redis.call('HMGET', key, 'd', 'o')
-  said[i] = known[1] ~= ARGV[i + 1] and 0 or known[2] or 1
 end
 return said
 """
