@@ -37,6 +37,8 @@ class Target:
         self.client = PersonaClient(client_settings_for(self.stack))
         self.letters = Letters(self.stack)
         self.works()
+        self.push(b"the first letter, for which the worker loads what a database needs")
+        self.letters.next()
         self.process = psutil.Process(self.pid())
 
     def pid(self) -> int:
