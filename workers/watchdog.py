@@ -106,6 +106,7 @@ class Watchdog:
         self._patience_s = limit_s * _ALARM_LATER + 1.0
         self._works: set[Work] = set()
         self._seen: dict[Work, tuple[int, float]] = {}  # steps, and how long it has stood there
+        self._wound = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ion-watchdog", daemon=True)
         self._thread.start()
@@ -114,14 +115,14 @@ class Watchdog:
         """Watch over a new piece of work."""
         work = Work()
         self._works.add(work)
-        self._alarm.wind(self._patience_s)
+        if not self._wound:  # else the thread keeps it so: a batch should not pay for the kernel's timer
+            self._wound = True
+            self._alarm.wind(self._patience_s)
         return work
 
     def end(self, work: Work) -> None:
         """Let it go."""
         self._works.discard(work)
-        if not self._works:
-            self._alarm.wind(0)
 
     def close(self) -> None:
         """Stop watching."""
@@ -132,7 +133,7 @@ class Watchdog:
     def look(self, passed_s: float) -> None:
         """Look at all work, *passed_s* after the last time."""
         works = tuple(self._works)
-        self._alarm.wind(self._patience_s if works else 0)
+        self._wind(works)
         seen, self._seen = self._seen, {}
         for work in works:
             steps, stood_s = seen.get(work, (-1, 0.0))
@@ -140,6 +141,17 @@ class Watchdog:
             self._seen[work] = (work.steps, stood_s)
             if stood_s >= self._limit_s:
                 self._end_process(work)
+
+    def _wind(self, works: tuple[Work, ...]) -> None:
+        """Wind the alarm while there is work; work may begin at any moment of this."""
+        if works:
+            self._alarm.wind(self._patience_s)
+        elif self._wound:
+            self._wound = False  # first: who begins from now on winds it
+            self._alarm.wind(0)
+            if self._works:
+                self._wound = True
+                self._alarm.wind(self._patience_s)
 
     def _run(self) -> None:
         while not self._closing.wait(self._look_s):

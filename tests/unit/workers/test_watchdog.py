@@ -3,7 +3,7 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -16,8 +16,11 @@ class Wound:
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
+        self.when_put_off: Callable[[], object] = str
 
     def wind(self, seconds: float) -> None:
+        if not seconds:
+            self.when_put_off()
         self.seconds.append(seconds)
 
 
@@ -80,14 +83,29 @@ def test_the_one_that_hangs_is_found_among_others(dog: Dog) -> None:
 
 def test_the_alarm_is_wound_while_there_is_work_and_only_then(dog: Dog) -> None:
     first, second = dog.watch.begin(), dog.watch.begin()
+    assert len(dog.alarm.seconds) == 1  # it is wound already
     dog.watch.end(first)
     dog.watch.look(1.0)
-    assert all(seconds > 20.0 for seconds in dog.alarm.seconds)
+    assert all(seconds > 21.0 for seconds in dog.alarm.seconds)
 
     dog.watch.end(second)
-    assert dog.alarm.seconds[-1] == 0
     dog.watch.look(1.0)
     assert dog.alarm.seconds[-1] == 0
+    quiet = len(dog.alarm.seconds)
+    dog.watch.look(1.0)
+    assert len(dog.alarm.seconds) == quiet
+
+    dog.watch.begin()
+    assert dog.alarm.seconds[-1] > 21.0
+
+
+def test_work_that_begins_while_the_alarm_is_put_off_has_one(dog: Dog) -> None:
+    """The thread saw no work, and puts the alarm off; between the two, a batch begins."""
+    dog.watch.end(dog.watch.begin())
+    dog.alarm.when_put_off = dog.watch.begin
+    dog.watch.look(1.0)
+
+    assert dog.alarm.seconds[-1] > 21.0
 
 
 def test_no_watch_watches_nothing() -> None:
