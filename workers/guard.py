@@ -44,6 +44,17 @@ class GuardedConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             step for step in Consumer.Blueprint.default_steps if "delayed_delivery" not in step
         ]
 
+        def info(self, parent: Any) -> dict[str, object]:
+            """Return what ``celery inspect stats`` and Flower tell, without passwords and functions.
+
+            Celery tells every option of the connection, among them its address as it was given.
+            """
+            told = super().info(parent)
+            if parent.connection:
+                kind = parent.connection.transport.driver_type
+                told["broker"] = {"hostname": parent.connection.as_uri(), "transport": kind}
+            return dict(told)
+
     def __init__(self, *args: Any, dead_letters: DeadLetters, **options: Any) -> None:
         self._dead_letters = dead_letters
         super().__init__(*args, **options)

@@ -11,30 +11,31 @@ from redis.exceptions import NoPermissionError
 from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack
 from producers import PersonaClient, PersonaRequest
-from tests.support.brokers import PREFIX
+from tests.support.brokers import PREFIX, Broker
 from tests.support.stack import client_settings_for
 from tests.support.valkey import Server, server
 from tests.support.wait import wait_until
 from workers.contract import names
 from workers.transport.servers import open_redis
 
+SECRET = "hush-hush"  # noqa: S105 - of a server that lives for one test
 KEY = "calm-medium-learning"
 DOCS = Path(__file__).parents[2] / "docs" / "brokers.md"
 
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[Server]:
-    """A server with the documented users; their passwords are their names."""
+    """A server with the documented users."""
     rules = re.findall(r"^ACL SETUSER (ion-\w+) (.+)$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     assert [user for user, _ in rules] == ["ion-producer", "ion-worker"]
     with server() as made:
         for user, words in rules:
-            made.client.execute_command("ACL", "SETUSER", user, *words.replace("PASSWORD", user).split())
+            made.client.execute_command("ACL", "SETUSER", user, *words.replace("PASSWORD", SECRET).split())
         yield made
 
 
 def address(guarded: Server, user: str) -> str:
-    return f"redis+socket://{user}:{user}@{guarded.url.removeprefix('unix://')}?virtual_host=0"
+    return f"redis+socket://{user}:{SECRET}@{guarded.url.removeprefix('unix://')}?virtual_host=0"
 
 
 def test_with_these_rights_everything_works(guarded: Server, tmp_path: Path) -> None:
@@ -51,6 +52,11 @@ def test_with_these_rights_everything_works(guarded: Server, tmp_path: Path) -> 
             bulk = client.submit_batch(named).result(60)
             assert {outcome.status for outcome in (*many, *bulk)} == {"ok"}
         wait_until(lambda: guarded.client.exists(f"{PREFIX}{names.MAINTENANCE}") == 0, 30)
+        with Broker("ours", url).app() as app:
+            stats = app.control.inspect(timeout=5, limit=1).stats()
+            assert stats["worker1@ion"]["broker"]["transport"] == "redis"
+            assert SECRET not in repr(stats)
+            assert SECRET not in repr(app.control.inspect(timeout=5, limit=1).conf())
     refusals = guarded.client.execute_command("ACL", "LOG")
     assert [{str(k): v for k, v in dict(entry).items() if "age" not in str(k)} for entry in refusals] == []
 

@@ -1,5 +1,6 @@
 """What every broker does with a message: ours on Valkey and on Redis, kombu's own transport, and RabbitMQ."""
 
+import asyncio
 import contextlib
 import shutil
 import socket
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from flower.utils.broker import Broker as FlowerBroker  # type: ignore[import-untyped]
 
 from tests.support.brokers import PREFIX, Broker, holder
 from tests.support.valkey import VALKEY, redis_7, server
@@ -318,3 +320,12 @@ def test_the_state_of_a_queue_and_of_the_server(ours: Broker) -> None:
         used, most = client.channel.memory()
         assert used > 100_000
         assert most == 0
+
+
+def test_flower_sees_how_long_queues_are(ours: Broker) -> None:
+    """By the address, the prefix and the steps that it reads from the app."""
+    with ours.client() as client:
+        client.publish("waits")
+        options = client.app.conf.broker_transport_options
+        seen = FlowerBroker(client.connection.as_uri(include_password=True), broker_options=options)
+        assert asyncio.run(seen.queues([names.BULK])) == [{"name": names.BULK, "messages": 1}]
