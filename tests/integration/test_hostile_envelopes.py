@@ -33,7 +33,7 @@ class Target:
         self.stack: LocalStack = start_stack(
             directory, workers=1, on_line=lambda _, line: self.lines.append(line)
         )
-        self.valkey = redis.Redis.from_url(self.stack.urls.reply_url)
+        self.valkey = redis.Redis.from_url(self.stack.urls.reply_url, socket_timeout=60)  # for 100 MB
         self.client = PersonaClient(client_settings_for(self.stack))
         self.letters = Letters(self.stack)
         self.works()
@@ -74,6 +74,11 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     assert same
     assert after - before < MOST_GROWTH_BYTES
     assert not MARKER.exists()
+
+
+@pytest.fixture(autouse=True)
+def _letters_of_other_tests_are_known(target: Target) -> None:
+    target.letters.new()
 
 
 def withstands(target: Target, raw: bytes, codes: str) -> None:
