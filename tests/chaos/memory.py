@@ -18,7 +18,7 @@ _GIVE_UP_S = 60.0
 
 def full_broker(stage: Stage) -> Result:
     """Let the server refuse every write for some seconds, under load, then give it room."""
-    rounds = stage.pick(5, 1)
+    rounds = stage.pick(3, 1)
     took: list[float] = []
     ended = 0
     with arena(stage, workers=2, window=400) as ring:

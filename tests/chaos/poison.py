@@ -109,7 +109,7 @@ def _await(ring: Arena, stage: Stage, bad: str, good: Sequence[str]) -> None:
 
 def of_the_job(stage: Stage) -> Result:
     """Poison that harms the process that runs it."""
-    kinds = CHILD if stage.full else ("exit", "memory", "hang")
+    kinds = CHILD if stage.full and stage.system == "ours" else ("exit", "memory", "hang")
     return poison(stage, [kind for kind in kinds if stage.system != "stock" or kind in {"exit", "hang"}])
 
 

@@ -130,6 +130,5 @@ SCENARIOS = (
         "nothing lost, nothing twice, no worker ends",
         f"work goes on within {_FROZEN_S:g} s",
         valkey_frozen,
-        systems=("ours", "stock"),
     ),
 )
