@@ -7,7 +7,7 @@ The same thread renews the lease and hears when somebody cancels the run.
 While the ledger is away the run waits, and says so, for as long as it is patient.
 
 Units:   seconds of a monotonic clock.
-Errors:  LedgerAway, RunBusy, UnusableOutput and Interrupted, raised in the run's own thread by ``note``.
+Errors:  LedgerAway, RunBusy, UnusableOutput and Interrupted, raised in the run's own thread by ``hold``.
 """
 
 import threading
@@ -24,7 +24,7 @@ from workers.store.errors import StoreUnavailable
 
 COMMIT_EVERY_S = 0.25
 _RENEW_EVERY_S = 1.0  # so often is the lease renewed, and a cancellation noticed, while nothing is written
-_BEHIND_S = 1.0  # a ledger that was away for so long makes the run wait
+_FRESH_S = 3.0  # a lease that was renewed so long ago, of the 10 s that it holds, is not written under
 _LONGEST_BACKOFF_S = 2.0
 
 
@@ -60,8 +60,8 @@ class Keeper:
         self._lock = threading.Lock()
         self._latest: Progress | None = None  # what was noted and not committed
         self._error: BulkError | None = None  # why the run has to end
-        self._away_since: float | None = None
-        self._why_away = ""
+        self._renewed = monotonic()
+        self._why_away = "no answer"
         self._told = False
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="ion-ledger", daemon=True)
@@ -71,16 +71,22 @@ class Keeper:
         self._thread.start()
 
     def note(self, progress: Progress) -> None:
-        """Take note of what is written; wait while the ledger is away for long."""
+        """Take note of what is written."""
         with self._lock:
             self._latest = progress
+
+    def hold(self) -> None:
+        """Return when the run is ours to write, for some seconds: at once, unless the ledger is away.
+
+        A process that was stopped for long does not write where another one has taken over meanwhile.
+        """
         while True:
             if self._error is not None:
                 raise self._error
-            since = self._away_since
-            if since is None or monotonic() - since < _BEHIND_S:
+            age_s = monotonic() - self._renewed
+            if age_s < _FRESH_S:
                 return
-            left_s = self._patience_s - (monotonic() - since)
+            left_s = self._patience_s - age_s
             if left_s <= 0:
                 raise self._away()
             self._watcher.waiting(f"the ledger is away: {self._why_away}", left_s)
@@ -125,21 +131,19 @@ class Keeper:
         return True
 
     def _keep(self) -> None:
-        renewed, pause_s = monotonic(), COMMIT_EVERY_S
+        pause_s = COMMIT_EVERY_S
         while not self._ending.wait(pause_s):
             if self._error is not None:
                 return
-            if self._latest is None and monotonic() - renewed < _RENEW_EVERY_S and self._away_since is None:
+            if self._latest is None and monotonic() - self._renewed < _RENEW_EVERY_S:
                 continue
             try:
                 self._commit()
             except StoreUnavailable as error:
                 self._why_away = error.why
-                if self._away_since is None:
-                    self._away_since = monotonic()
                 pause_s = min(2 * pause_s, _LONGEST_BACKOFF_S)
             else:
-                self._away_since, pause_s, renewed = None, COMMIT_EVERY_S, monotonic()
+                pause_s = COMMIT_EVERY_S
 
     def _commit(self) -> None:
         """Make the files durable, then say so; StoreUnavailable leaves what is to be said for next time."""
@@ -151,6 +155,7 @@ class Keeper:
             if progress is not None:
                 self._held.sync()
             mark = None if progress is None else self._mark(progress)
+            asked_at = monotonic()
             cancel = self._runs.commit(self._held.run_id, self._held.token, mark)
         except StoreUnavailable:
             with self._lock:
@@ -165,7 +170,9 @@ class Keeper:
             return
         if cancel is None:
             self._error = self._taken_over()
-        elif cancel and not self._told:
+            return
+        self._renewed, self._why_away = asked_at, "no answer"
+        if cancel and not self._told:
             self._told = True
             self._cancelled()
 

@@ -101,12 +101,18 @@ class NullWatcher:
 class Ledger(Protocol):
     """Remembers how far a run is, beyond the life of its process."""
 
+    def hold(self) -> None:
+        """Return when the run may write; raise LedgerAway, RunBusy, UnusableOutput or Interrupted."""
+
     def note(self, progress: Progress) -> None:
-        """Take note of what is written; raise LedgerAway, RunBusy, UnusableOutput or Interrupted."""
+        """Take note of what is written."""
 
 
 class NullLedger:
     """Remembers nothing."""
+
+    def hold(self) -> None:
+        """Nothing to wait for."""
 
     def note(self, progress: Progress) -> None:
         """Forget it."""
@@ -190,6 +196,7 @@ class _Flow:
             return False
         sent = self._sender.settle(self._window, ordered=self._options.ordered)
         self._window.remove(sent)
+        self._around.ledger.hold()
         self._collector.write(sent.chunk, sent.settled())
         self._around.ledger.note(self._collector.progress)
         self._around.watcher.progress(self._collector.counts)
