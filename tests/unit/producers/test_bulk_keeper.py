@@ -228,7 +228,7 @@ def test_a_bug_ends_the_run_rather_than_only_the_thread(run: Run) -> None:
 def test_a_process_that_was_stopped_for_long_does_not_write_where_another_took_over(run: Run) -> None:
     run.runs.take("r", Holder("other", "elsewhere", 2), lambda _: True)
     kept = run.keeper()
-    kept._renewed -= 60  # as if it had been stopped for a minute
+    kept._renewed -= 30  # as if it had been stopped for half a minute
     with pytest.raises(RunBusy):
         kept.hold()
     kept.end("failed", "")
