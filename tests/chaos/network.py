@@ -1,9 +1,11 @@
 """T6, T18: between workers and server, connections fall silent, are reset, or are slow."""
 
 import contextlib
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from tests.chaos.arena import Arena, arena
@@ -17,6 +19,7 @@ _BOUND_S = 15.0
 _GIVE_UP_S = 90.0
 _CUT_OFF_S = 15.0
 _SLOW_S = 20.0
+_FEW = 120  # jobs of 50 ms: what waits must not hide how soon a worker is back
 
 
 class Lines:
@@ -96,7 +99,7 @@ def _until_back(ring: Arena, workers: Sequence[str]) -> float:
 
 def cut_off(stage: Stage) -> Result:
     """Cut one of two workers off for longer than its heartbeat lives: the other takes its batches over."""
-    with lines(stage.seed) as made, arena(stage, workers=2, deed="slow", window=400, way=made.way) as ring:
+    with lines(stage.seed) as made, arena(stage, workers=2, deed="slow", window=_FEW, way=made.way) as ring:
         ring.open_up()
         pids = [ring.fleet.pid(worker) for worker in ring.fleet.workers]
         back: list[float] = []
@@ -108,7 +111,29 @@ def cut_off(stage: Stage) -> Result:
             line.change(refuses=False)
             back.append(_until_back(ring, ["worker1"]))
             stage.say(f"back after {back[-1]:.1f} s, {ring.oracle.endings():,} jobs ended")
-        return judged(ring, stage, back, pids, _BOUND_S, "cut off")
+        return _taken_over(judged(ring, stage, back, pids, _BOUND_S, "cut off"))
+
+
+def frozen_worker(stage: Stage) -> Result:
+    """Stop a worker in the midst of its batch for longer than its heartbeat lives, and let it go on."""
+    with arena(stage, workers=2, deed="slow", window=_FEW) as ring:
+        ring.open_up()
+        pids = [ring.fleet.pid(worker) for worker in ring.fleet.workers]
+        back: list[float] = []
+        for _ in range(stage.pick(3, 1)):
+            ring.fleet.send("worker1", signal.SIGSTOP, group=True)
+            threading.Event().wait(_CUT_OFF_S)
+            ring.fleet.send("worker1", signal.SIGCONT, group=True)
+            back.append(_until_back(ring, ["worker1"]))
+            stage.say(f"back after {back[-1]:.1f} s, {ring.oracle.endings():,} jobs ended")
+        return _taken_over(judged(ring, stage, back, pids, _BOUND_S, "frozen"))
+
+
+def _taken_over(result: Result) -> Result:
+    """Return *result*; if no batch was begun twice, the fault missed and proves nothing."""
+    if result.figures["reruns"]:
+        return result
+    return replace(result, broken=[*result.broken, "no batch had to be taken over: the fault missed"])
 
 
 def slow_line(stage: Stage) -> Result:
@@ -149,6 +174,14 @@ SCENARIOS = (
         "the other takes over; what the first finishes late has no effect",
         f"it works again within {_BOUND_S:g} s",
         cut_off,
+    ),
+    Scenario(
+        "T6c",
+        f"one of two workers stands still for {_CUT_OFF_S:g} s (SIGSTOP) within its batch, and goes on",
+        "the other takes over; what the first finishes late has no effect",
+        f"it works again within {_BOUND_S:g} s",
+        frozen_worker,
+        systems=("ours", "stock"),
     ),
     Scenario(
         "T18",
