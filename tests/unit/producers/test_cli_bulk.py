@@ -3,20 +3,25 @@
 import inspect
 import signal
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from producers.bulk.chunk import BATCH_JOBS
-from producers.bulk.collect import Counts
+from producers.bulk.collect import Counts, Progress
 from producers.bulk.errors import NotResumable, UnusableOutput
 from producers.bulk.files import Files, targets
 from producers.bulk.inputs import Input
-from producers.bulk.run import PATIENCE, WINDOW, End, Summary
+from producers.bulk.keeper import Held
+from producers.bulk.run import PATIENCE, WINDOW, End, Options, Summary
 from producers.cli import bulk
 from producers.cli.bulk_progress import LineWatcher, pace
-from producers.cli.bulk_work import exit_code
+from producers.cli.bulk_work import exit_code, options_of, submitting
 from producers.cli.interruption import Interruption, on_signals
+from producers.requests import PersonaRequest
 
 
 def summary(end: End = "complete", failed: int = 0) -> Summary:
@@ -199,3 +204,24 @@ def test_a_signal_breaks_off_reading() -> None:
     with pytest.raises(KeyboardInterrupt), on_signals(stop):
         signal.raise_signal(signal.SIGINT)
     assert stop.requested
+
+
+def test_operators_see_which_run_a_batch_is_of_and_how_far_it_is() -> None:
+    notes: list[str] = []
+    client: Any = SimpleNamespace(submit_batch_as=lambda _ref, _requests, _queue, note: notes.append(note))
+    held = Held("k3f9", "token", lambda: None, lambda: 0.125)
+    session: Any = SimpleNamespace(run_id="k3f9", before=Progress(Counts(read=12_000)), held=held)
+
+    submit = submitting(client, session)
+    submit([PersonaRequest("hello")] * 500)
+    submit([PersonaRequest("hello")] * 500)
+
+    assert notes == ["run k3f9, 12,500 sent, 12%", "run k3f9, 13,000 sent, 12%"]
+
+
+def test_a_resumed_run_has_the_options_that_it_was_started_with() -> None:
+    given = {"batch": 7, "window": 3, "patience": 9.0, "ordered": False, "max_reject_ratio": 0.5}
+    assert options_of(given) == Options(
+        batch_jobs=7, window=3, patience=timedelta(seconds=9), ordered=False, max_reject_ratio=0.5
+    )
+    assert options_of({}) == Options()
