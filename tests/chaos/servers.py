@@ -11,6 +11,7 @@ from tests.support.wait import wait_until
 
 _VALKEY_S, _RABBIT_S = 3.0, 20.0  # from up again to the first outcome
 _FROZEN_S, _FREEZE_S = 12.0, 12.0
+_SETTLED_IN_S = 8.0  # RabbitMQ 3.10 killed within a second of declaring quorum queues may come up without one
 _SETTLE_S = 40.0
 _GIVE_UP_S = 90.0  # waiting for a first outcome
 
@@ -94,6 +95,7 @@ def rabbit_restarted(stage: Stage) -> Result:
         node = ring.rabbit
         assert node is not None
         ring.open_up()
+        threading.Event().wait(_SETTLED_IN_S)
         pids = [ring.fleet.pid(worker) for worker in ring.fleet.workers]
         ways = [node.kill, node.stop]
 
