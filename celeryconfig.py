@@ -101,7 +101,7 @@ beat_schedule = table(
 # -- brokers ----------------------------------------------------------------------------------------
 _REDIS = {
     "health_check_interval": 5,  # seconds; a half-open connection is found in 10 s, not 46 s
-    "socket_timeout": 10,  # without it a publish can hang for ever
+    "socket_timeout": 3,  # without it a publish can hang for ever
     "socket_connect_timeout": 3,
     "socket_keepalive": True,
     "priority_steps": [0],  # one list per queue

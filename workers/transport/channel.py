@@ -81,6 +81,7 @@ class Channel(stock.Channel):  # type: ignore[misc]
         self._rota = Rota((), ())
         self._claim: Claim | None = None  # the one whose answer is awaited
         self._more = True  # the last claim got something
+        self.failure: Exception | None = None  # a message could not be settled: see QoS
         self._postponed: list[tuple[float, str]] = []  # quarantine failed: when to try again, and the tag
         super().__init__(*args, **kwargs)
 
@@ -203,6 +204,8 @@ class Channel(stock.Channel):  # type: ignore[misc]
         """Send the next claim, and before it, unless there seems to be more, the wait for a bell."""
         if not self.active_queues:
             return
+        if self.failure is not None:
+            raise self.failure
         self._recover()
         if self._postponed and self._postponed[0][0] <= monotonic():
             self.give_back([self._postponed.pop(0)[1]])
