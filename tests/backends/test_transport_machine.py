@@ -80,7 +80,8 @@ class Machine(RuleBasedStateMachine):
         """A claim may be older than one that has been declared void: then it gets nothing."""
         worker = self.workers[n]
         self.claims += 1
-        number = max(1, self.claims - late) if self.claims - late not in worker.held else self.claims
+        earlier = max(1, self.claims - late)
+        number = self.claims if earlier in worker.held else earlier
         answer = self._run(Claim(number, worker.id, tuple(order), frozenset(QUEUES)).command(KEYS, 10_000))
         if not worker.beats or number < worker.lowest:
             assert answer == 0
