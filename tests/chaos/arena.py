@@ -64,7 +64,7 @@ def arena(
     *worker_env* adds to a worker's environment; *elsewhere* is the URL of another broker and reply store.
     """
     with contextlib.ExitStack() as stack:
-        options = {"appendonly": "yes", "appendfsync": "everysec", **(server_options or {})}
+        options = {"appendonly": "yes", "appendfsync": "no", **(server_options or {})}  # as in the stack
         valkey = stack.enter_context(server(**options))
         notes = stack.enter_context(server())
         rabbit = _rabbit(stack) if stage.system == "rabbitmq" else None

@@ -9,9 +9,11 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from tests.support.oracle import Tally
+
+T = TypeVar("T")
 
 SystemName = Literal["ours", "rabbitmq", "stock"]
 
@@ -29,8 +31,8 @@ class Stage:
     directory: Path
     say: Callable[[str], None]
 
-    def pick(self, full: int, quick: int) -> int:
-        """Return how often: *full* times in the full suite, *quick* times in the subset."""
+    def pick(self, full: T, quick: T) -> T:
+        """Return *full* in the full suite, *quick* in the subset: how often, how long."""
         return full if self.full else quick
 
     @property

@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from tests.support.wait import wait_until
 
 ION = Path(sys.executable).with_name("ion")
@@ -41,29 +43,67 @@ def write_messages(path: Path, count: int, *, keys: bool = True) -> None:
 
 
 def each_line_once(source: Path, output: Path, *, ordered: bool = True) -> list[str]:
-    """Return what is wrong with *output* and its rejects; nothing if each line of *source* is there once."""
-    with source.open("rb") as lines_in:
-        count = sum(1 for _ in lines_in)
-    answers = [json.loads(line) for line in output.read_bytes().splitlines()]
-    rejects_file = output.with_name(f"{output.stem}.rejects.jsonl")
-    rejects = [json.loads(line)["line"] for line in rejects_file.read_bytes().splitlines()]
-    lines = [answer["line"] for answer in answers]
-    wrong = []
-    if sorted(lines + rejects) != list(range(1, count + 1)):
-        missing = sorted(set(range(1, count + 1)) - set(lines) - set(rejects))
-        wrong.append(
-            f"{len(lines)} answers + {len(rejects)} rejects for {count} lines, {len(missing)} missing"
-        )
-    if ordered and (lines != sorted(lines) or rejects != sorted(rejects)):
-        wrong.append("the order is not that of the input")
-    if any(line % _REJECT_EVERY for line in rejects):
-        wrong.append("a good line was rejected")
-    for answer in answers:
-        if answer["status"] != "ok" or answer["id"] != answer["line"]:
-            wrong.append(f"line {answer['line']} ended as {answer['status']}, id {answer['id']}")
-        elif f"{answer['line']}번째" not in answer["content"]:
-            wrong.append(f"line {answer['line']} has the answer of another")
-    return wrong
+    """Return what is wrong with *output* and its rejects; nothing if each line of *source* is there once.
+
+    The files are read a line at a time: they may be larger than the memory.
+    """
+    with source.open("rb") as lines:
+        audit = _Audit(sum(1 for _ in lines), ordered)
+    with output.open("rb") as answers:
+        for packed in answers:
+            answer = msgspec.json.decode(packed, type=_Answer)
+            audit.take(answer.line)
+            if answer.status != "ok" or answer.id != answer.line:
+                audit.note(f"a line ended as {answer.status}, or with the id of another")
+            elif f"{answer.line}번째" not in answer.content:
+                audit.note("a line has the answer of another")
+    audit.last = 0
+    with output.with_name(f"{output.stem}.rejects.jsonl").open("rb") as rejects:
+        for packed in rejects:
+            line = msgspec.json.decode(packed, type=_Reject).line
+            audit.take(line)
+            if line % _REJECT_EVERY:
+                audit.note("a good line was rejected")
+    return audit.findings()
+
+
+class _Audit:
+    """Counts the results of each of *count* lines, and what is wrong with them."""
+
+    def __init__(self, count: int, ordered: bool) -> None:  # noqa: FBT001 - two arguments, one caller
+        self._count, self._ordered = count, ordered
+        self._seen = bytearray(count + 1)  # more than 255 results of one line are not told apart
+        self._wrong: dict[str, int] = {}
+        self.last = 0
+
+    def note(self, what: str) -> None:
+        self._wrong[what] = self._wrong.get(what, 0) + 1
+
+    def take(self, line: int) -> None:
+        if 1 <= line <= self._count:
+            self._seen[line] = min(255, self._seen[line] + 1)
+        else:
+            self.note("a result is of a line that is not there")
+        if self._ordered and line < self.last:
+            self.note("the order is not that of the input")
+        self.last = line
+
+    def findings(self) -> list[str]:
+        missing, twice = self._seen.count(0, 1), sum(times > 1 for times in self._seen)
+        if missing or twice:
+            self.note(f"{missing:,} of {self._count:,} lines have no result, {twice:,} more than one")
+        return [f"{what} ({times:,} times)" if times > 1 else what for what, times in self._wrong.items()]
+
+
+class _Answer(msgspec.Struct):
+    line: int
+    id: int | str | None
+    status: str
+    content: str = ""
+
+
+class _Reject(msgspec.Struct):
+    line: int
 
 
 class BulkProcess:
@@ -72,7 +112,7 @@ class BulkProcess:
     def __init__(self, env: Mapping[str, str], source: Path, output: Path, *words: str) -> None:
         self._command: Sequence[str | Path] = (
             *(ION, "bulk", "run", source, "-o", output),
-            *("--resume", "--json", "--batch", "200", *words),
+            *("--resume", "--json", *(words or ("--batch", "200"))),
         )
         self._env, self._output = dict(env), output
         self.starts = 0
@@ -98,7 +138,7 @@ class BulkProcess:
     def finish(self) -> dict[str, Any]:
         """Let it run to its end and return its summary."""
         process = self.start()
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=600)
         assert process.returncode == 0, err.decode()
         return dict(json.loads(out))
 
