@@ -121,9 +121,10 @@ def _place_of_broker(broker_url: str, patience_s: float) -> tuple[str, int] | No
     import redis  # noqa: PLC0415
 
     from workers.contract.addresses import NoReplyStore, reply_url_of  # noqa: PLC0415
+    from workers.transport.servers import open_redis  # noqa: PLC0415
 
     try:
-        with redis.Redis.from_url(
+        with open_redis(
             reply_url_of(broker_url), socket_connect_timeout=patience_s, socket_timeout=patience_s
         ) as server:
             return _place(server, _info(server))

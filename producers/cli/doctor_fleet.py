@@ -67,6 +67,7 @@ def _broker_checks(
 def _reply_checks(settings: "ClientSettings", reply_url: str) -> Iterator[Check]:
     import redis  # noqa: PLC0415
 
+    from workers.contract.names import DUPLICATES_KEY  # noqa: PLC0415
     from workers.transport.servers import open_redis  # noqa: PLC0415
 
     timeout_s = settings.connect_timeout_s
@@ -76,12 +77,14 @@ def _reply_checks(settings: "ClientSettings", reply_url: str) -> Iterator[Check]
         started = time.perf_counter()
         seconds, microseconds = server.time()
         took_s = time.perf_counter() - started
+        duplicates = int(server.get(DUPLICATES_KEY) or 0)
     except (redis.RedisError, OSError) as error:
         yield Check("reply store", "fail", type(error).__name__, "check ION_REPLY_URL and that it runs")
         return
     finally:
         server.close()
-    yield Check("reply store", "ok", f"answers in {took_s * 1000:.1f} ms")
+    suppressed = f"; {duplicates:,} repeated deliveries so far changed nothing" if duplicates else ""
+    yield Check("reply store", "ok", f"answers in {took_s * 1000:.1f} ms{suppressed}")
     yield clock_check(time.time() - took_s / 2 - (seconds + microseconds / 1e6))
 
 
@@ -96,7 +99,7 @@ def clock_check(skew_s: float) -> Check:
 
 
 def queue_checks(depths: dict[str, int]) -> Iterator[Check]:
-    """Yield the check of the queues' lengths, and that of the dead letters."""
+    """Yield the check of the queues' lengths, and that of dead letters on their way."""
     waiting = {queue: depth for queue, depth in depths.items() if queue != "dead"}
     found = ", ".join(f"{queue} {depth:,}" for queue, depth in waiting.items())
     if max(waiting.values(), default=0) > LONG_QUEUE:
@@ -105,7 +108,8 @@ def queue_checks(depths: dict[str, int]) -> Iterator[Check]:
         yield Check("queues", "ok", found)
     dead = depths.get("dead", 0)
     if dead:
-        yield Check("dead letters", "warn", f"{dead:,} kept", "no worker could answer them; look at the log")
+        found = f"{dead:,} dead letters wait for the database"
+        yield Check("queue dead", "warn", found, "see the workers' log, and ION_DATABASE_URL in `ion config`")
 
 
 def _job_check(settings: "ClientSettings") -> Check:

@@ -239,4 +239,4 @@ def test_the_doctors_rules() -> None:
     assert clock_check(0.2).status == "ok"
     assert "behind" in clock_check(-90.0).found
     assert [check.status for check in queue_checks({"bulk": 3, "dead": 0})] == ["ok"]
-    assert [check.name for check in queue_checks({"bulk": 3000, "dead": 2})] == ["queues", "dead letters"]
+    assert [check.name for check in queue_checks({"bulk": 3000, "dead": 2})] == ["queues", "queue dead"]
