@@ -63,8 +63,11 @@ def _busy(ring: Arena) -> list[str]:
 
 
 def recoveries(ring: Arena, kills: list[Kill]) -> list[float]:
-    """Return how long after a kill the job that it interrupted had its outcome; after the last such kill."""
-    last = {kill.job: kill for kill in kills}
+    """Return how long after a kill the job that it interrupted had its outcome.
+
+    Of several kills that one message suffered, the last one counts: each costs a recovery of its own.
+    """
+    last = {ring.traffic.message_of(kill.job): kill for kill in kills}
     ends = [(kill, ring.oracle.ended_at(kill.job)) for kill in last.values()]
     return [end - kill.at for kill, end in ends if end is not None]
 

@@ -104,6 +104,7 @@ def _raw(run: Run) -> dict[str, Any]:
         "took_s": round(run.took_s, 1),
         "not_run": run.why,
         "faults": result.faults if result else 0,
+        "said": result.said if result else "",
         "broken": list(result.broken) if result else [],
         "figures": result.figures if result else {},
     }

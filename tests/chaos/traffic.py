@@ -59,6 +59,10 @@ class Traffic:
         with self._publishing:
             self._put(list(job_ids))
 
+    def message_of(self, job_id: str) -> int:
+        """Return the number of the message that a job of the steady work travelled in."""
+        return int(job_id.rpartition("-")[2], 16) // self._size
+
     def settle(self, patience_s: float) -> None:
         """Publish no more; return when all accepted jobs have ended, or nothing has for *patience_s*."""
         self.pause()
