@@ -50,7 +50,7 @@ DELIVERY_LIMIT = 6  # so many workers lost with a message: it is no accident, an
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _QUARANTINED = 1_000
 _RETRY_S = 5.0  # after which quarantining is tried again
-_STALE_S = 6.0  # a reply that waited longer unread may come after this worker was given up
+_STALE_S = 4.0  # a reply that waited longer unread may come after this worker was given up
 
 _log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ import redis
 from workers.transport import scripts
 from workers.transport.scripts import Keys
 
-BEAT_S = 2.0
+BEAT_S = 1.5
 TIMEOUT_S = 2.0  # with the server: longer than any script takes, shorter than the heartbeat's life
 _HOLD_BACK_S = 2.5 * BEAT_S  # after an outage the others get time to show that they live
 _FAREWELL_S = 60.0  # how long one that could not take leave goes on trying

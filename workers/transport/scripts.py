@@ -25,7 +25,7 @@ free any memory by failing.  Publishing may not.
 
 from dataclasses import dataclass
 
-HEARTBEAT_TTL_MS = 8_000
+HEARTBEAT_TTL_MS = 6_000
 BELL_TTL_MS = 60_000
 BELL_TOKENS = 64  # as many waiting workers are woken by a burst; the others, within a second
 QUARANTINE_TTL_MS = 7 * 86_400_000
