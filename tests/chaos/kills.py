@@ -86,7 +86,7 @@ def kill_nine(stage: Stage) -> Result:
 
 
 def _kill_nine(stage: Stage, prefetch: int) -> Result:
-    kills = stage.pick(40 if stage.system == "stock" else 100, 6)
+    kills = stage.pick(25 if stage.system == "stock" else 100, 6)
     with arena(stage, workers=4, prefetch=prefetch) as ring:
         ring.open_up()
         begun, before = time.monotonic(), ring.oracle.endings()
