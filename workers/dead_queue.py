@@ -96,13 +96,13 @@ def connect(app: Celery, url: str | None, retention: Retention, report_bug: Call
     app.steps["consumer"].add(Gate)
     options = {"Request": _request_of(gate), "acks_on_timeout": False}  # whatever happens, it is kept
     if url is None:
-        app.task(_keep_nothing, name=names.DEAD_KEEP, **options)
-        app.task(_tidy_nothing, name=names.DEAD_TIDY)
+        app.task(_keep_nothing, shared=False, name=names.DEAD_KEEP, **options)
+        app.task(_tidy_nothing, shared=False, name=names.DEAD_TIDY)
         signals.worker_init.connect(_leave_the_queue, weak=False, dispatch_uid="ion-dead")
         return
     book = StoredLetters(url)
-    app.task(_keeper(book, report_bug), name=names.DEAD_KEEP, **options)
-    app.task(_tidier(book, retention, report_bug), name=names.DEAD_TIDY)
+    app.task(_keeper(book, report_bug), shared=False, name=names.DEAD_KEEP, **options)
+    app.task(_tidier(book, retention, report_bug), shared=False, name=names.DEAD_TIDY)
 
     def close(**_: Any) -> None:
         book.close()

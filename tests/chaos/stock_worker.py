@@ -44,7 +44,7 @@ def add_task(app: Celery, witness: Witness) -> Celery:
         do(job_id, witness)
         witness.ends(job_id)
 
-    app.task(work, name=TASK)
+    app.task(work, shared=False, name=TASK)
     return app
 
 
