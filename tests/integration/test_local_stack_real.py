@@ -40,7 +40,7 @@ def answering(broker_url: str) -> set[str]:
     with Celery("probe", set_as_current=False) as app:
         app.config_from_object(celeryconfig)
         app.conf.update(celeryconfig.broker_settings(broker_url))
-        return {name for reply in app.control.ping(timeout=1.0) for name in reply}
+        return {name for reply in app.control.ping(timeout=10.0, limit=len(BOTH)) for name in reply}
 
 
 def test_workers_are_ready_when_the_stack_says_so(stack: LocalStack) -> None:
@@ -61,7 +61,7 @@ def test_workers_outlive_their_server(stack: LocalStack) -> None:
     os.kill(valkey.pid, signal.SIGKILL)
 
     wait_until(lambda: stack.processes()[0].restarts == 1)
-    wait_until(lambda: answering(stack.urls.broker_url) == BOTH, 30)
+    wait_until(lambda: answering(stack.urls.broker_url) == BOTH, 60)
 
     assert [row.pid for row in stack.processes()[1:]] == [row.pid for row in workers]
 
