@@ -36,8 +36,8 @@ demo: setup ## watch 6,000 real messages become mentors' prompts
 up: setup ## run the fleet here until Ctrl-C
 	@$(BIN)/ion up
 
-test: setup ## run every test, four at a time
-	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
+test: setup ## run every test, three at a time
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 check: setup ## lint, format, types and layers
 	@$(BIN)/ruff check .
