@@ -11,6 +11,7 @@ import celeryconfig
 from producers.admission import QueueState
 from producers.errors import Overloaded, ProducerError
 from producers.faults import fault_of, known_fault
+from workers.contract.payloads import shown
 
 
 class BrokerPublisher:
@@ -49,13 +50,13 @@ class BrokerPublisher:
 
         What operators see of it is its id, its queue, the number of *jobs*, and *note*.
         """
-        shown = f"{jobs} {'job' if jobs == 1 else 'jobs'}, {queue}"
+        told = shown(jobs, queue)
         message = self._app.amqp.as_task_v2(
             batch_id,
             task,
             args=(payload,),
             kwargs={},
-            argsrepr=f"{shown}, {note}" if note else shown,
+            argsrepr=f"{told}, {note}" if note else told,
             kwargsrepr="{}",
             origin=self._origin,
             ignore_result=True,

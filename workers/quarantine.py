@@ -12,11 +12,11 @@ from typing import Any
 import msgspec
 
 from workers.contract import names
-from workers.contract.dead_letters import MAX_RAW_BYTES, DeadLetter, Reason, letter_id
+from workers.contract.dead_letters import MAX_RAW_BYTES, DeadLetter, Reason
 from workers.delivery import COUNT_HEADER, LOST_HEADER, STORY_HEADER, Delivery, delivery_of
 from workers.envelope import MAX_BODY_BYTES, UNKNOWN_TASK, Message, argument_of
 from workers.errors import Unanswerable
-from workers.tasks.opening import letter_of
+from workers.tasks.opening import letter_keeping, letter_of
 
 DELIVERY_LIMIT = "DELIVERY_LIMIT"
 DEATH_HEADER = "x-death"  # RabbitMQ's: from which queues it took the message, and why
@@ -62,21 +62,8 @@ def _letter(
     reason = _REASONS.get(why.code, Reason.MALFORMED)
     if batch and delivery.task and reason in _REPLAYED_REASONS:
         return msgspec.structs.replace(letter_of(batch, delivery, why, now_ms), reason=reason)
-    return DeadLetter(
-        id=letter_id(shown),
-        reason=reason,
-        code=why.code,
-        problem=why.problem,
-        fix=why.fix,
-        field=why.field,
-        at_ms=now_ms,
-        queue=delivery.queue,
-        task=delivery.task,
-        deliveries=delivery.lost + 1,
-        size_bytes=size_bytes,
-        payload=shown[:MAX_RAW_BYTES],
-        story=list(delivery.story),
-    )
+    letter = letter_keeping(shown, reason, delivery, why, now_ms)
+    return msgspec.structs.replace(letter, size_bytes=size_bytes, payload=shown[:MAX_RAW_BYTES])
 
 
 def _mail(message: Message, headers: Mapping[Any, Any], body: bytes) -> bytes:

@@ -61,6 +61,11 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     story: list[Sighting] | msgspec.UnsetType = msgspec.UNSET
 
 
+def shown(jobs: int, queue: str) -> str:
+    """Return what operators see of a batch of so many *jobs*: nothing of what is in it."""
+    return f"{jobs} {'job' if jobs == 1 else 'jobs'}, {queue}"
+
+
 class Status(enum.StrEnum):
     """How a job ended; every accepted job ends in exactly one of these."""
 

@@ -99,13 +99,21 @@ def refuse(payload: bytes, delivery: Delivery, runtime: Runtime, error: Unanswer
 
 def letter_of(payload: bytes, delivery: Delivery, error: Unanswerable, now_ms: int) -> DeadLetter:
     """Return the dead letter that keeps *payload*, as it came; the same one for the same payload."""
+    letter = letter_keeping(payload, _REASONS.get(error.code, Reason.MALFORMED), delivery, error, now_ms)
     try:
         job_ids = [job.id for job in _decode_envelope(decompress(payload)).jobs]
     except (msgspec.MsgspecError, Unreadable):
-        job_ids = []
+        return letter
+    return msgspec.structs.replace(letter, job_ids=job_ids)
+
+
+def letter_keeping(
+    kept: bytes, reason: Reason, delivery: Delivery, error: Unanswerable, now_ms: int
+) -> DeadLetter:
+    """Return a dead letter of *kept*, which nobody looks into; the same one for the same bytes."""
     return DeadLetter(
-        id=letter_id(payload),
-        reason=_REASONS.get(error.code, Reason.MALFORMED),
+        id=letter_id(kept),
+        reason=reason,
         code=error.code,
         problem=error.problem,
         fix=error.fix,
@@ -113,10 +121,9 @@ def letter_of(payload: bytes, delivery: Delivery, error: Unanswerable, now_ms: i
         at_ms=now_ms,
         queue=delivery.queue,
         task=delivery.task,
-        job_ids=job_ids,
         deliveries=delivery.lost + 1,
-        size_bytes=len(payload),
-        payload=payload,
+        size_bytes=len(kept),
+        payload=kept,
         story=list(delivery.story),
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from workers.contract.dead_letters import Sighting
-from workers.contract.payloads import Batch
+from workers.contract.payloads import Batch, shown
 from workers.contract.wire import compress
 from workers.delivery import Delivery
 from workers.isolation import part_id
@@ -37,10 +37,10 @@ def send_parts(batch: Batch, mark: Mark, delivery: Delivery, runtime: Runtime) -
             lost=part.lost or msgspec.UNSET,
             story=[*story, seen] if part.lost else msgspec.UNSET,
         )
-        shown = f"{len(jobs)} {'job' if len(jobs) == 1 else 'jobs'}, {delivery.queue}"
         fresh = dataclasses.replace(delivery, lost=0, story=())  # its history stands in the batch
         payload = compress(_encode(made))
-        runtime.queues.put(fresh, made.id, payload, shown, wait_s=part.wait_ms / 1000)
+        told = shown(len(jobs), delivery.queue)
+        runtime.queues.put(fresh, made.id, payload, told, wait_s=part.wait_ms / 1000)
 
 
 def story_of(batch: Batch, delivery: Delivery) -> list[Sighting]:
