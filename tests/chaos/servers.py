@@ -13,7 +13,7 @@ _VALKEY_S, _RABBIT_S = 3.0, 20.0  # from up again to the first outcome
 _FROZEN_S, _FREEZE_S = 12.0, 12.0
 _SETTLED_IN_S = 8.0  # RabbitMQ 3.10 killed within a second of declaring quorum queues may come up without one
 _SETTLE_S = 40.0
-_GIVE_UP_S = 90.0  # waiting for a first outcome
+_GIVE_UP_S = 45.0  # waiting for a first outcome: twice what is promised
 
 
 def outages(ring: Arena, stage: Stage, count: int, harm: Callable[[], None]) -> list[float]:
