@@ -83,6 +83,18 @@ class AsyncPersonaClient:
         job_id, future = self._core.submit(PROCESS, PROCESS.queue, request)
         return AsyncJobHandle(self._core, PROCESS, job_id, future)
 
+    async def send(self, request: PersonaRequest) -> AsyncJobHandle[Response]:
+        """Send a message as a durable job, and return as soon as the broker has it.
+
+        From then on its outcome can be asked for by its id, whatever becomes of this process.  Raises
+        InvalidInput, Overloaded or Unavailable; then nothing was accepted, or it is not known.
+        """
+        job_id, future, sent = self._core.send(PROCESS, PROCESS.queue, request)
+        ended = await sent
+        if isinstance(ended, Exception):
+            raise ended
+        return AsyncJobHandle(self._core, PROCESS, job_id, future)
+
     async def process_many(self, requests: Iterable[PersonaRequest]) -> list[JobOutcome[Response]]:
         """Return how each request ended, in their order; a bad one does not disturb the others.
 
@@ -124,6 +136,10 @@ class AsyncPersonaClient:
         It can be asked for an hour.  Raises Unavailable.
         """
         return await asyncio.to_thread(self._core.outcome, PROCESS, job_id)
+
+    async def outcomes(self, job_ids: Sequence[str]) -> list[JobOutcome[Response] | None]:
+        """Return how each of these durable jobs ended, as ``outcome`` does, in one round trip."""
+        return await asyncio.to_thread(self._core.outcomes, PROCESS, job_ids)
 
     async def knows(self, job_id: str) -> bool:
         """Tell whether a durable job of this id was sent in the last hour.  Raises Unavailable."""

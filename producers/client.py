@@ -75,6 +75,18 @@ class PersonaClient:
         job_id, future = self._core.submit(PROCESS, PROCESS.queue, request)
         return JobHandle(self._core, PROCESS, job_id, future)
 
+    def send(self, request: PersonaRequest) -> JobHandle[Response]:
+        """Send a message as a durable job, and return as soon as the broker has it.
+
+        From then on its outcome can be asked for by its id, whatever becomes of this process.  Raises
+        InvalidInput, Overloaded or Unavailable; then nothing was accepted, or it is not known.
+        """
+        job_id, future, sent = self._core.send(PROCESS, PROCESS.queue, request)
+        ended = sent.result()
+        if isinstance(ended, Exception):
+            raise ended
+        return JobHandle(self._core, PROCESS, job_id, future)
+
     def process_many(self, requests: Iterable[PersonaRequest]) -> list[JobOutcome[Response]]:
         """Return how each request ended, in their order; a bad one does not disturb the others.
 
@@ -131,6 +143,10 @@ class PersonaClient:
         It can be asked for an hour.  Raises Unavailable.
         """
         return self._core.outcome(PROCESS, job_id)
+
+    def outcomes(self, job_ids: Sequence[str]) -> list[JobOutcome[Response] | None]:
+        """Return how each of these durable jobs ended, as ``outcome`` does, in one round trip."""
+        return self._core.outcomes(PROCESS, job_ids)
 
     def knows(self, job_id: str) -> bool:
         """Tell whether a durable job of this id was sent in the last hour.  Raises Unavailable."""

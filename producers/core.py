@@ -93,6 +93,20 @@ class ClientCore(Generic[WaiterT]):
             dispatcher.submit(lane, job, waiter, deadline_s, asked)
         return job[0], waiter
 
+    def send(self, ref: TaskRef[Any], queue: str, request: PersonaRequest) -> tuple[str, WaiterT, WaiterT]:
+        """Check and send one request as a durable job; return its id and two waiters.
+
+        The first wakes when the job ended, the second as soon as the broker has it (with None) or it ended
+        before that (with how).  Raises as ``submit`` does.
+        """
+        dispatcher = self._here()
+        lane = (ref, queue)
+        durable = msgspec.structs.replace(request, durable=True)
+        job, deadline_s, asked, _ = self._prepare(dispatcher, lane, durable)
+        waiter, sent = self._new_waiter(), self._new_waiter()
+        dispatcher.submit(lane, job, waiter, deadline_s, asked, sent)
+        return job[0], waiter, sent
+
     def submit_batch(
         self, ref: TaskRef[Any], queue: str, requests: Sequence[PersonaRequest], note: str = ""
     ) -> tuple[list[str], WaiterT]:
@@ -184,6 +198,14 @@ class ClientCore(Generic[WaiterT]):
         """
         found = self._here().outcomes.find(check_job_id(job_id))
         return None if found is None else self.read(ref, job_id, found)
+
+    def outcomes(self, ref: TaskRef[ResultT], job_ids: Sequence[str]) -> list[JobOutcome[ResultT] | None]:
+        """Return how each of these durable jobs ended, as ``outcome`` does, in one round trip."""
+        found = self._here().outcomes.find_all([check_job_id(job_id) for job_id in job_ids])
+        return [
+            None if outcome is None else self.read(ref, job_id, outcome)
+            for job_id, outcome in zip(job_ids, found, strict=True)
+        ]
 
     def knows(self, job_id: str) -> bool:
         """Tell whether a durable job of this id was sent in the last hour.  Raises Unavailable."""

@@ -92,24 +92,35 @@ class Dispatcher:
     # -- callers' side -------------------------------------------------------------------------------
 
     def submit(
-        self, lane: Lane, job: PackedJob, waiter: Any, deadline_s: float, asked: Asked | None = None
+        self,
+        lane: Lane,
+        job: PackedJob,
+        waiter: Any,
+        deadline_s: float,
+        asked: Asked | None = None,
+        sent: Any = None,
     ) -> None:
         """Accept a packed job; *waiter* will be woken once.  *deadline_s* counts from now.
 
-        *asked*: the store is looked at before a worker is; None: it is not.  A durable job that is under
-        way already is not sent again: *waiter* waits for that one.
+        *asked*: the store is looked at before a worker is; None: it is not.  *sent*: woken as soon as the
+        broker has this durable job, or it has ended.  A durable job that is under way already is not sent
+        again: *waiter* waits for that one.
         Raises Overloaded, Unavailable, ClientClosed or IdempotencyConflict; then nothing was accepted.
         """
         now = time.monotonic()
         job_id, _, digest = job
         with self._changed:
             self._admit(lane, 1, now)
-            if job_id in self._pending:
+            under_way = job_id in self._pending
+            if under_way:
                 self._pending.join(job_id, waiter, -1, digest)
-                return
-            self._pending.add(job_id, waiter, -1, now + deadline_s, asked, digest)
-            if self._coalescer.add(lane, job, now) and self._sender_waits:
+            else:
+                self._pending.add(job_id, waiter, -1, now + deadline_s, asked, digest)
+            known = sent is not None and self._pending.tell_sent(job_id, sent)
+            if not under_way and self._coalescer.add(lane, job, now) and self._sender_waits:
                 self._changed.notify()
+        if known:
+            self._wake([(sent, None)])
 
     def submit_batch(
         self,
@@ -273,6 +284,12 @@ class Dispatcher:
                 if isinstance(error, Overloaded):
                     health.learn(QueueState(0, memory_used_ratio=1.0), time.monotonic())
             raise
+        durable = [job_id for job_id, _, digest in jobs if digest is not None]
+        if durable:
+            with self._changed:
+                woken = self._pending.sent(durable)
+            if woken:
+                self._wake(woken)
 
     def _await_replies(self) -> None:
         """Raise Unavailable rather than send what could not be answered."""

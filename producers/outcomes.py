@@ -5,7 +5,7 @@ outcome, written by the worker that settles it; a final one stays.  Both last fo
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import redis
@@ -60,11 +60,18 @@ class RedisOutcomes:
 
     def find(self, job_id: str) -> Outcome | None:
         """Return how the job ended; None: it has not, or nobody knows it.  Raises Unavailable."""
+        return self.find_all([job_id])[0]
+
+    def find_all(self, job_ids: Sequence[str]) -> list[Outcome | None]:
+        """Return how each of the jobs ended, as ``find`` does, in one round trip.  Raises Unavailable."""
         try:
-            packed = cast("bytes | None", self._client.hget(names.outcome_key(job_id), "o"))
+            with self._client.pipeline(transaction=False) as pipe:
+                for job_id in job_ids:
+                    pipe.hget(names.outcome_key(job_id), "o")
+                found: list[bytes | None] = pipe.execute()
         except (redis.RedisError, OSError) as error:
             raise fault_of(error, "the reply store") from None
-        return None if packed is None else _decode(packed)
+        return [None if packed is None else _decode(packed) for packed in found]
 
     def knows(self, job_id: str) -> bool:
         """Tell whether the job's id was claimed in the last hour.  Raises Unavailable."""

@@ -31,8 +31,9 @@ class Gathered:
     missing: int
 
 
-Woken = tuple[Any, Settled | list[Settled | None]]
-"""A waiter and what it is woken with: one outcome, or all of a Gathered (then none of them is None)."""
+Woken = tuple[Any, Settled | list[Settled | None] | None]
+"""A waiter and what it is woken with: one outcome; all of a Gathered (then none of them is None); or None,
+for one that only waited for the broker to have its job."""
 
 
 class PendingJobs:
@@ -43,6 +44,8 @@ class PendingJobs:
         # job's request; a tuple is quickly made
         self._jobs: dict[str, tuple[Any, int, float, Asked | None, bytes | None]] = {}
         self._joined: dict[str, list[tuple[Any, int]]] = {}  # who else waits for a job: waiter and place
+        self._sent: set[str] = set()  # durable jobs that the broker has
+        self._to_tell: dict[str, list[Any]] = {}  # who waits for the broker to have a job
         self._joiners = 0
 
     def __len__(self) -> int:
@@ -76,6 +79,22 @@ class PendingJobs:
         self._joined.setdefault(job_id, []).append((waiter, place))
         self._joiners += 1
 
+    def tell_sent(self, job_id: str, waiter: Any) -> bool:
+        """Let *waiter* wait until the broker has a durable job; True: it has, so nobody will be woken."""
+        if job_id in self._sent:
+            return True
+        self._to_tell.setdefault(job_id, []).append(waiter)
+        return False
+
+    def sent(self, job_ids: Sequence[str]) -> list[Woken]:
+        """Take note that the broker has these durable jobs; return who is to be woken, with None."""
+        woken: list[Woken] = []
+        for job_id in job_ids:
+            if job_id in self._jobs:
+                self._sent.add(job_id)
+                woken.extend((waiter, None) for waiter in self._to_tell.pop(job_id, ()))
+        return woken
+
     def asked(self, job_id: str) -> Asked | None:
         """Return what the cache needs to answer a job; None: it has no part in it, or the job has ended."""
         job = self._jobs.get(job_id)
@@ -96,6 +115,9 @@ class PendingJobs:
             if found is None:
                 continue
             _settle(found[0], found[1], settled, woken)
+            if found[4] is not None:  # a durable one
+                self._sent.discard(job_id)
+                woken.extend((waiter, settled) for waiter in self._to_tell.pop(job_id, ()))
             if self._joined and (joined := self._joined.pop(job_id, None)) is not None:
                 self._joiners -= len(joined)
                 for waiter, place in joined:

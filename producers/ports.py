@@ -71,6 +71,9 @@ class Outcomes(Protocol):
     def find(self, job_id: str) -> Outcome | None:
         """Return how the job ended; None: it has not, or nobody knows it.  Raises Unavailable."""
 
+    def find_all(self, job_ids: Sequence[str]) -> list[Outcome | None]:
+        """Return how each of the jobs ended, as ``find`` does, with one question.  Raises Unavailable."""
+
     def knows(self, job_id: str) -> bool:
         """Tell whether the job's id is claimed.  Raises Unavailable."""
 

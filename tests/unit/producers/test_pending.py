@@ -87,3 +87,42 @@ def test_whoever_joins_counts_as_waiting() -> None:
 
     pending.settle([("a", Outcome("a", Status.OK)), ("a", Outcome("a", Status.OK))])
     assert len(pending) == 0
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("submit"), IDS),
+            st.tuples(st.just("tell"), IDS),
+            st.tuples(st.just("sent"), IDS),
+            st.tuples(st.just("settle"), IDS),
+        ),
+        max_size=30,
+    )
+)
+def test_whoever_waits_for_the_broker_is_told_once(steps: list[tuple[str, str]]) -> None:
+    """It is woken when the broker has the job or the job has ended, whichever comes first."""
+    pending = PendingJobs()
+    sent: set[str] = set()
+    waiting: dict[str, set[int]] = {}
+    for number, (step, job_id) in enumerate([*steps, *(("settle", job_id) for job_id in "abc")]):
+        if step == "submit" and job_id not in pending:
+            pending.add(job_id, "the caller", -1, 0.0, None, b"one")
+        elif step == "tell" and job_id in pending:
+            known = pending.tell_sent(job_id, number)
+            assert known == (job_id in sent)
+            if not known:
+                waiting.setdefault(job_id, set()).add(number)
+        elif step == "sent":
+            woken = pending.sent([job_id])
+            assert {waiter for waiter, _ in woken} == waiting.pop(job_id, set())
+            assert all(told is None for _, told in woken)
+            if job_id in pending:
+                sent.add(job_id)
+        elif step == "settle":
+            outcome = Outcome(job_id, Status.OK)
+            woken = [one for one in pending.settle([(job_id, outcome)]) if one[0] != "the caller"]
+            assert {waiter for waiter, _ in woken} == waiting.pop(job_id, set())
+            assert all(told == outcome for _, told in woken)
+            sent.discard(job_id)
+    assert not waiting
