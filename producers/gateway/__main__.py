@@ -1,0 +1,7 @@
+"""``python -m producers.gateway``: serve what the environment describes.  People use ``ion gateway``."""
+
+from producers.gateway.serve import serve
+from producers.gateway.settings import GatewaySettings
+
+if __name__ == "__main__":
+    serve(GatewaySettings())

@@ -1,0 +1,391 @@
+"""What travels over HTTP: requests as pydantic models, responses as typed dictionaries.
+
+Requests are checked when they come; responses are checked by mypy where they are built, and described by the
+same types in the OpenAPI document.  Confidences and scores have no unit and lie in [0, 1]; times are in
+milliseconds; timestamps are ISO 8601 in UTC.
+Source:  facts of the system, section 7.
+"""
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from persona_system.context import MAX_HISTORY_MESSAGES, MAX_ID_CHARS
+from persona_system.models import Context, Message
+from persona_system.text import MAX_TEXT_CHARS
+from persona_system.vocabulary import INTENT_ALIASES, INTENTS, PACES, TONES, ResonanceKey, make_key
+
+MAX_BULK = 100  # requests in one call
+
+_TEXT = "배포가 또 실패했어요. 어떻게 해야 하죠?"
+
+
+class Strict(BaseModel):
+    """A part of a request: values of the right type only, and no field that is not known."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ResonanceKeyIn(Strict):
+    """What a message sounds like; left out, it is derived from the text."""
+
+    tone: str = Field(description=f"one of {', '.join(TONES)}", examples=["frustrated"])
+    pace: str = Field(description=f"one of {', '.join(PACES)}", examples=["medium"])
+    intent: str = Field(
+        description=f"one of {', '.join(INTENTS)}; "
+        f"{', '.join(f'{alias} means {name}' for alias, name in INTENT_ALIASES.items())}",
+        examples=["seek_advice"],
+    )
+
+    def to_domain(self) -> ResonanceKey:
+        """Return the key; raise UnknownResonance."""
+        return make_key(self.tone, self.pace, self.intent)
+
+
+class MessageIn(Strict):
+    """One earlier turn of the conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str = Field(max_length=MAX_TEXT_CHARS)
+
+
+class ContextIn(Strict):
+    """What the caller knows about the person and the conversation; all of it is optional."""
+
+    user_id: str | None = Field(default=None, min_length=1, max_length=MAX_ID_CHARS, examples=["u-17"])
+    session_id: str | None = Field(default=None, min_length=1, max_length=MAX_ID_CHARS, examples=["s-1"])
+    message_history: list[MessageIn] = Field(
+        default=[], max_length=MAX_HISTORY_MESSAGES, description="oldest first"
+    )
+
+    def to_domain(self) -> Context:
+        """Return the context."""
+        history = tuple(Message(turn.role, turn.content) for turn in self.message_history)
+        return Context(user_id=self.user_id, session_id=self.session_id, history=history)
+
+
+class ProcessRequest(Strict):
+    """One message to answer."""
+
+    user_input: str = Field(
+        description=f"1 to {MAX_TEXT_CHARS:,} characters, Korean or English", examples=[_TEXT]
+    )
+    resonance_key: ResonanceKeyIn | None = None
+    context: ContextIn | None = None
+    metadata: dict[str, Any] | None = Field(
+        default=None, description="handed back as it came, if include_metadata is set"
+    )
+    include_metadata: bool = Field(default=False, description="add `metadata` to the response")
+    use_cache: bool = Field(default=True, description="whether a cached answer will do")
+
+
+class RecommendRequest(Strict):
+    """A situation for which a mentor is sought."""
+
+    scenario: str = Field(
+        description=f"1 to {MAX_TEXT_CHARS:,} characters, Korean or English",
+        examples=["I have to plan a migration with my team"],
+    )
+
+
+class BulkRequest(Strict):
+    """Several messages at once; each is answered or refused by itself."""
+
+    requests: list[Any] = Field(
+        description=f"1 to {MAX_BULK} requests as for /api/v2/process",
+        json_schema_extra={
+            "items": {"$ref": "#/components/schemas/ProcessRequest"},
+            "minItems": 1,
+            "maxItems": MAX_BULK,
+        },
+    )
+    parallel: bool = Field(default=True, description="all at once; false: one after the other, in order")
+
+
+class ProcessV1Request(BaseModel):
+    """One message to answer, as version 1 has it."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    user_input: Annotated[str, Field(strict=True, examples=[_TEXT])]
+    resonance_key: Any = Field(
+        default=None,
+        description="tone-pace-intent; anything unknown counts as calm-medium-learning",
+        examples=["frustrated-medium-seek_advice"],
+    )
+
+
+Score = Annotated[float, Field(ge=0, le=1)]
+Timestamp = Annotated[
+    str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-03-01T09:30:00.000Z"])
+]
+RequestId = Annotated[str, Field(examples=["0f8fad5bd9cb469fa16570867728950e"])]
+
+
+class KeyOut(TypedDict):
+    """A resonance key."""
+
+    tone: str
+    pace: str
+    intent: str
+
+
+class RoutingOut(TypedDict):
+    """Why this persona."""
+
+    primary_persona: str
+    secondary_persona: str
+    confidence: Score
+    scores: dict[str, Score]
+    reasoning: str
+
+
+class PerformanceOut(TypedDict):
+    """What it took: time in this service, and whether the answer came from the cache."""
+
+    execution_time_ms: float
+    cache_hit: bool
+    cache_key: Annotated[str, Field(description="the same for requests that share an answer")]
+
+
+class AnswerOut(TypedDict):
+    """The prompt for the mentor who takes a message, and why that one."""
+
+    content: Annotated[str, Field(description="the prompt")]
+    persona_used: str
+    confidence: Score
+    resonance_key: KeyOut
+    routing: RoutingOut
+
+
+class AnalysisOut(TypedDict):
+    """How sure the analysis of the text is; there is none if the caller gave the key."""
+
+    tone_confidence: Score
+    tone_runner_up: str
+    pace_confidence: Score
+    intent_confidence: Score
+
+
+class MetadataOut(TypedDict):
+    """What else there is to know of an answer."""
+
+    user_provided_metadata: dict[str, Any] | None
+    language: Literal["ko", "en"]
+    template: Annotated[str, Field(examples=["lua.ko@1"])]
+    analysis: AnalysisOut | None
+
+
+class ProcessResponse(AnswerOut):
+    """The answer to one message."""
+
+    success: Literal[True]
+    performance: PerformanceOut
+    timestamp: Timestamp
+    request_id: RequestId
+    metadata: NotRequired[MetadataOut]
+
+
+class JobResult(AnswerOut):
+    """The answer to a job."""
+
+    metadata: MetadataOut
+
+
+class CapabilitiesOut(TypedDict):
+    """What a mentor is good at."""
+
+    name: str
+    traits: list[str]
+    strengths: list[str]
+    best_for_tones: list[str]
+    best_for_paces: list[str]
+    best_for_intents: list[str]
+
+
+class RecommendResponse(TypedDict):
+    """The mentor who suits a situation."""
+
+    success: Literal[True]
+    recommended_persona: str
+    scores: dict[str, Score]
+    capabilities: CapabilitiesOut
+    timestamp: Timestamp
+    request_id: RequestId
+
+
+class ErrorOut(TypedDict):
+    """What went wrong: a stable code, words for people, and the field that they are about."""
+
+    code: str
+    message: str
+    field: str | None
+
+
+class ErrorResponse(TypedDict):
+    """The body of every refusal."""
+
+    success: Literal[False]
+    error: ErrorOut
+    request_id: RequestId
+    timestamp: Timestamp
+
+
+class BulkResponse(TypedDict):
+    """How each request ended, in their order; *success*: all of them succeeded."""
+
+    success: bool
+    total: int
+    successful: int
+    failed: int
+    results: list[ProcessResponse | ErrorResponse]
+    timestamp: Timestamp
+    request_id: RequestId
+
+
+class ProcessV1Response(TypedDict):
+    """The prompt for the mentor who takes the message, as version 1 has it."""
+
+    content: str
+    persona_used: str
+    confidence: Score
+
+
+class PersonaOut(TypedDict):
+    """A mentor."""
+
+    name: str
+    korean_name: str
+    role: str
+    traits: list[str]
+    strengths: list[str]
+    prompt_style: str
+    preferred_tones: list[str]
+    best_for_tones: list[str]
+    best_for_paces: list[str]
+    best_for_intents: list[str]
+
+
+class PersonasResponse(TypedDict):
+    """All mentors."""
+
+    success: Literal[True]
+    total: int
+    personas: list[PersonaOut]
+    timestamp: Timestamp
+    request_id: RequestId
+
+
+class PersonaResponse(TypedDict):
+    """One mentor."""
+
+    success: Literal[True]
+    persona: PersonaOut
+    timestamp: Timestamp
+    request_id: RequestId
+
+
+JobStatus = Literal["pending", "ok", "rejected", "failed", "expired", "dead"]
+
+
+class JobResponse(TypedDict):
+    """Where a job stands; *result* when its status is ok, *error* when it ended otherwise."""
+
+    success: Annotated[bool, Field(description="false once the job has ended in an error")]
+    job_id: str
+    status: JobStatus
+    result: JobResult | None
+    error: ErrorOut | None
+    timestamp: Timestamp
+    request_id: RequestId
+
+
+class TierOut(TypedDict):
+    """One tier of the cache: l1 is in every process, l2 is shared."""
+
+    hits: int
+    hit_rate: Score
+
+
+class CacheStatsResponse(TypedDict):
+    """What the cache of the whole fleet did, since its counts began."""
+
+    success: Literal[True]
+    total_requests: int
+    cache_hits: int
+    cache_misses: int
+    hit_rate: Score
+    l1: TierOut
+    l2: TierOut
+    timestamp: Timestamp
+    request_id: RequestId
+
+
+class InvalidatedResponse(TypedDict):
+    """What was voided, and how many processes were told at once."""
+
+    success: Literal[True]
+    tags: list[str]
+    invalidated: int
+    listening: int
+    timestamp: Timestamp
+    request_id: RequestId
+
+
+Condition = Literal["operational", "degraded", "down"]
+
+
+class DependencyOut(TypedDict):
+    """One thing that the service needs; *detail* says what is wrong with it."""
+
+    status: Condition
+    latency_ms: float | None
+    detail: str | None
+
+
+class ServiceStatusOut(TypedDict):
+    """How the service is as a whole."""
+
+    status: Condition
+
+
+class HealthResponse(TypedDict):
+    """Whether the service can answer, and why not."""
+
+    healthy: bool
+    service_status: ServiceStatusOut
+    dependencies: dict[str, DependencyOut]
+    timestamp: Timestamp
+
+
+class QueueOut(TypedDict):
+    """A queue; None where the broker does not tell."""
+
+    name: str
+    waiting: int | None
+    oldest_age_s: float | None
+
+
+class RegionOut(TypedDict):
+    """A region of the fleet."""
+
+    name: str
+    status: Condition
+    workers: int | None
+    queues: list[QueueOut]
+
+
+class StatusResponse(TypedDict):
+    """What runs, and how full it is."""
+
+    success: Literal[True]
+    service: str
+    version: str
+    api_versions: list[str]
+    uptime_s: float
+    status: Condition
+    dependencies: dict[str, DependencyOut]
+    regions: list[RegionOut]
+    timestamp: Timestamp
+    request_id: RequestId
