@@ -8,17 +8,42 @@ Source:  facts of the system, section 7.
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SkipValidation
 from typing_extensions import TypedDict
 
 from persona_system.context import MAX_HISTORY_MESSAGES, MAX_ID_CHARS
 from persona_system.models import Context, Message
 from persona_system.text import MAX_TEXT_CHARS
-from persona_system.vocabulary import INTENT_ALIASES, INTENTS, PACES, TONES, ResonanceKey, make_key
+from persona_system.vocabulary import ResonanceKey, make_key
+from producers.gateway.fields import (
+    BLANK_OR_MESSAGE_PATTERN,
+    ENGLISH,
+    KOREAN,
+    IntentName,
+    IntentSpelling,
+    JsonValue,
+    PaceName,
+    PersonaName,
+    RequestId,
+    Score,
+    Timestamp,
+    ToneName,
+    message_field,
+    text_schema,
+)
 
 MAX_BULK = 100  # requests in one call
 
-_TEXT = "배포가 또 실패했어요. 어떻게 해야 하죠?"
+_ONE_OR_REFUSED: dict[str, Any] = {
+    "items": {
+        "anyOf": [
+            {"$ref": "#/components/schemas/ProcessRequest"},
+            {"description": "anything else is refused by itself, in its place"},
+        ]
+    },
+    "minItems": 1,
+    "maxItems": MAX_BULK,
+}
 
 
 class Strict(BaseModel):
@@ -30,13 +55,9 @@ class Strict(BaseModel):
 class ResonanceKeyIn(Strict):
     """What a message sounds like; left out, it is derived from the text."""
 
-    tone: str = Field(description=f"one of {', '.join(TONES)}", examples=["frustrated"])
-    pace: str = Field(description=f"one of {', '.join(PACES)}", examples=["medium"])
-    intent: str = Field(
-        description=f"one of {', '.join(INTENTS)}; "
-        f"{', '.join(f'{alias} means {name}' for alias, name in INTENT_ALIASES.items())}",
-        examples=["seek_advice"],
-    )
+    tone: ToneName
+    pace: PaceName
+    intent: IntentSpelling
 
     def to_domain(self) -> ResonanceKey:
         """Return the key; raise UnknownResonance."""
@@ -47,14 +68,23 @@ class MessageIn(Strict):
     """One earlier turn of the conversation."""
 
     role: Literal["user", "assistant"]
-    content: str = Field(max_length=MAX_TEXT_CHARS)
+    content: str = Field(
+        max_length=MAX_TEXT_CHARS,
+        json_schema_extra={"pattern": BLANK_OR_MESSAGE_PATTERN},
+        examples=["어제는 됐는데 오늘은 안 돼요."],
+    )
+
+
+Identifier = Annotated[
+    str, Field(min_length=1, max_length=MAX_ID_CHARS, json_schema_extra=text_schema(MAX_ID_CHARS))
+]
 
 
 class ContextIn(Strict):
     """What the caller knows about the person and the conversation; all of it is optional."""
 
-    user_id: str | None = Field(default=None, min_length=1, max_length=MAX_ID_CHARS, examples=["u-17"])
-    session_id: str | None = Field(default=None, min_length=1, max_length=MAX_ID_CHARS, examples=["s-1"])
+    user_id: Identifier | None = Field(default=None, examples=["u-17"])
+    session_id: Identifier | None = Field(default=None, examples=["s-1"])
     message_history: list[MessageIn] = Field(
         default=[], max_length=MAX_HISTORY_MESSAGES, description="oldest first"
     )
@@ -68,13 +98,13 @@ class ContextIn(Strict):
 class ProcessRequest(Strict):
     """One message to answer."""
 
-    user_input: str = Field(
-        description=f"1 to {MAX_TEXT_CHARS:,} characters, Korean or English", examples=[_TEXT]
-    )
+    user_input: str = message_field("what the person writes", KOREAN, ENGLISH)
     resonance_key: ResonanceKeyIn | None = None
     context: ContextIn | None = None
-    metadata: dict[str, Any] | None = Field(
-        default=None, description="handed back as it came, if include_metadata is set"
+    metadata: dict[str, Annotated[JsonValue, SkipValidation()]] | None = Field(
+        default=None,
+        description="handed back as it came, if include_metadata is set; 32 levels deep at most",
+        examples=[{"ticket": 4711}],
     )
     include_metadata: bool = Field(default=False, description="add `metadata` to the response")
     use_cache: bool = Field(default=True, description="whether a cached answer will do")
@@ -83,9 +113,10 @@ class ProcessRequest(Strict):
 class RecommendRequest(Strict):
     """A situation for which a mentor is sought."""
 
-    scenario: str = Field(
-        description=f"1 to {MAX_TEXT_CHARS:,} characters, Korean or English",
-        examples=["I have to plan a migration with my team"],
+    scenario: str = message_field(
+        "the situation",
+        "팀원들과 함께 이번 분기 계획을 세워야 해요.",
+        "I have to plan a migration with my team.",
     )
 
 
@@ -93,12 +124,7 @@ class BulkRequest(Strict):
     """Several messages at once; each is answered or refused by itself."""
 
     requests: list[Any] = Field(
-        description=f"1 to {MAX_BULK} requests as for /api/v2/process",
-        json_schema_extra={
-            "items": {"$ref": "#/components/schemas/ProcessRequest"},
-            "minItems": 1,
-            "maxItems": MAX_BULK,
-        },
+        description=f"1 to {MAX_BULK} requests as for `/api/v2/process`", json_schema_extra=_ONE_OR_REFUSED
     )
     parallel: bool = Field(default=True, description="all at once; false: one after the other, in order")
 
@@ -108,7 +134,7 @@ class ProcessV1Request(BaseModel):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    user_input: Annotated[str, Field(strict=True, examples=[_TEXT])]
+    user_input: Annotated[str, message_field("what the person writes", KOREAN, ENGLISH), Field(strict=True)]
     resonance_key: Any = Field(
         default=None,
         description="tone-pace-intent; anything unknown counts as calm-medium-learning",
@@ -116,29 +142,22 @@ class ProcessV1Request(BaseModel):
     )
 
 
-Score = Annotated[float, Field(ge=0, le=1)]
-Timestamp = Annotated[
-    str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-03-01T09:30:00.000Z"])
-]
-RequestId = Annotated[str, Field(examples=["0f8fad5bd9cb469fa16570867728950e"])]
-
-
 class KeyOut(TypedDict):
     """A resonance key."""
 
-    tone: str
-    pace: str
-    intent: str
+    tone: ToneName
+    pace: PaceName
+    intent: IntentName
 
 
 class RoutingOut(TypedDict):
     """Why this persona."""
 
-    primary_persona: str
-    secondary_persona: str
-    confidence: Score
-    scores: dict[str, Score]
-    reasoning: str
+    primary_persona: PersonaName
+    secondary_persona: Annotated[PersonaName, Field(description="the runner-up")]
+    confidence: Annotated[Score, Field(description="0.3 x lead over the runner-up + 0.7 x top score")]
+    scores: Annotated[dict[PersonaName, Score], Field(description="of each mentor")]
+    reasoning: Annotated[str, Field(description="the decision in a sentence, in English")]
 
 
 class PerformanceOut(TypedDict):
@@ -153,7 +172,7 @@ class AnswerOut(TypedDict):
     """The prompt for the mentor who takes a message, and why that one."""
 
     content: Annotated[str, Field(description="the prompt")]
-    persona_used: str
+    persona_used: PersonaName
     confidence: Score
     resonance_key: KeyOut
     routing: RoutingOut
@@ -163,7 +182,7 @@ class AnalysisOut(TypedDict):
     """How sure the analysis of the text is; there is none if the caller gave the key."""
 
     tone_confidence: Score
-    tone_runner_up: str
+    tone_runner_up: ToneName
     pace_confidence: Score
     intent_confidence: Score
 
@@ -196,20 +215,20 @@ class JobResult(AnswerOut):
 class CapabilitiesOut(TypedDict):
     """What a mentor is good at."""
 
-    name: str
+    name: PersonaName
     traits: list[str]
     strengths: list[str]
-    best_for_tones: list[str]
-    best_for_paces: list[str]
-    best_for_intents: list[str]
+    best_for_tones: list[ToneName]
+    best_for_paces: list[PaceName]
+    best_for_intents: list[IntentName]
 
 
 class RecommendResponse(TypedDict):
     """The mentor who suits a situation."""
 
     success: Literal[True]
-    recommended_persona: str
-    scores: dict[str, Score]
+    recommended_persona: PersonaName
+    scores: dict[PersonaName, Score]
     capabilities: CapabilitiesOut
     timestamp: Timestamp
     request_id: RequestId
@@ -248,23 +267,23 @@ class ProcessV1Response(TypedDict):
     """The prompt for the mentor who takes the message, as version 1 has it."""
 
     content: str
-    persona_used: str
+    persona_used: PersonaName
     confidence: Score
 
 
 class PersonaOut(TypedDict):
     """A mentor."""
 
-    name: str
+    name: PersonaName
     korean_name: str
     role: str
     traits: list[str]
     strengths: list[str]
     prompt_style: str
-    preferred_tones: list[str]
-    best_for_tones: list[str]
-    best_for_paces: list[str]
-    best_for_intents: list[str]
+    preferred_tones: list[ToneName]
+    best_for_tones: list[ToneName]
+    best_for_paces: list[PaceName]
+    best_for_intents: list[IntentName]
 
 
 class PersonasResponse(TypedDict):
