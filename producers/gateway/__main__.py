@@ -2,6 +2,7 @@
 
 from producers.gateway.serve import serve
 from producers.gateway.settings import GatewaySettings
+from producers.settings import ClientSettings
 
 if __name__ == "__main__":
-    serve(GatewaySettings())
+    serve(GatewaySettings(), ClientSettings())

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +29,8 @@ from producers.gateway.jobs import Jobs
 from producers.gateway.ports import NoMeter, OpenDoor
 from producers.gateway.processing import Processing
 from producers.gateway.routes import Endpoints, api_routes
-from producers.gateway.serve import stopping_well
 from producers.gateway.settings import GatewaySettings
+from producers.gateway.stopping import stopping_well
 from producers.gateway.watch import JobWatch
 
 if TYPE_CHECKING:
@@ -50,9 +51,12 @@ def build_gateway(settings: GatewaySettings, fleet: "ClientSettings") -> ASGIApp
         health=Health(fleet),
     )
 
+    async def give_up() -> None:
+        await client.close(_AT_ONCE)
+
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with client, stopping_well(watch.close, settings.drain_s):
+        async with client, stopping_well(watch.close, give_up, settings):
             yield
 
     app = FastAPI(
@@ -72,6 +76,7 @@ def build_gateway(settings: GatewaySettings, fleet: "ClientSettings") -> ASGIApp
     return Edge(app, settings, door, NoMeter())
 
 
+_AT_ONCE = timedelta(0)
 _OURS: tuple[type[Exception], ...] = (GatewayError, PersonaError, ProducerError)
 
 

@@ -1,45 +1,52 @@
-"""Run the gateway until SIGTERM: one process, or several that share the port.
+"""Run the gateway until SIGTERM or Ctrl-C: one process, or several that share the port.
 
-On SIGTERM a process first says that it is not ready and goes on answering for ``drain_s``, so that a load
-balancer turns away; then it takes no more connections, finishes what is open, and ends.
+On the signal a process first says that it is not ready, ends its event streams and goes on answering for
+``drain_s``, so that a load balancer turns away.  Then it takes no more connections and finishes what is open.
+What is still open after ``stop_grace_s`` more is answered with 503; jobs that were accepted go on elsewhere.
 """
 
-import asyncio
-import contextlib
+import functools
 import logging
-import os
+import math
 import signal
 import socket
+import ssl
 import sys
-import threading
-from collections.abc import AsyncIterator, Callable
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
-from producers.errors import Unavailable
+from persona_system.errors import PersonaError
+from producers.errors import ProducerError, Unavailable
 from producers.gateway.protocol import PatientProtocol
 from producers.gateway.settings import GatewaySettings
+from producers.gateway.stopping import STOP_SIGNALS
+from workers.store.errors import StoreError
 
-_FACTORY = "producers.gateway.serve:from_environment"
+if TYPE_CHECKING:
+    from producers.settings import ClientSettings
+
+LAST_S = 2.0  # for the responses of what was given up
 _BACKLOG = 2_048  # connections that wait to be taken
-_PARENT_CHECK_S = 1.0
+_SILENCE_S = 30  # a process that does not answer its parent for so long hangs; a busy machine takes seconds
 
 logger = logging.getLogger(__name__)
 
 
-def serve(settings: GatewaySettings) -> None:
-    """Serve until SIGTERM or Ctrl-C; raise Unavailable if the address cannot be had.
+def serve(settings: GatewaySettings, fleet: "ClientSettings") -> None:
+    """Serve *fleet* until SIGTERM or Ctrl-C; raise Unavailable if the address cannot be had.
 
-    Every process builds its gateway from the environment, so *settings* that differ from it matter for the
-    address and the number of processes only.
+    Call it in the main thread.  It ends the process (exit code 3) when the gateway cannot be built.
     """
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    _set_up_logging()
+    _check_certificate(settings)
     listener = _listen(settings)
     config = uvicorn.Config(
-        _FACTORY,
+        functools.partial(_build, settings, fleet),
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -54,60 +61,67 @@ def serve(settings: GatewaySettings) -> None:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies or None,
         timeout_keep_alive=max(1, round(settings.idle_timeout_s)),
-        timeout_graceful_shutdown=max(1, round(settings.stop_grace_s)),
+        timeout_graceful_shutdown=math.ceil(settings.stop_grace_s + LAST_S),
+        timeout_worker_healthcheck=_SILENCE_S,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
-    if settings.processes == 1:
-        uvicorn.Server(config).run(sockets=[listener])
-    else:
-        Multiprocess(config, sockets=[listener]).run()
-
-
-def from_environment() -> ASGIApp:
-    """Return the gateway that this process's environment describes."""
-    from producers.gateway.app import build_gateway  # noqa: PLC0415 - the parent of several needs none of it
-    from producers.settings import ClientSettings  # noqa: PLC0415
-
-    return build_gateway(GatewaySettings(), ClientSettings())
-
-
-@contextlib.asynccontextmanager
-async def stopping_well(drain: Callable[[], None], drain_s: float) -> AsyncIterator[None]:
-    """Within the block, SIGTERM first calls *drain* and takes effect after *drain_s*.
-
-    The server's own handler is in place when an application starts; a second SIGTERM reaches it at once.  A
-    process whose parent is gone stops as well, since it would hold the port.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
+    logger.info("serving on %s", settings.url)
+    if settings.processes > 1:
+        _serve_several(config, listener)
         return
-    loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+    for number in STOP_SIGNALS:  # the server raises the signal that stopped it again when it has stopped
+        signal.signal(number, _do_nothing)
+    uvicorn.Server(config).run(sockets=[listener])
 
-    def stop_now() -> None:
-        if callable(stop):
-            stop(signal.SIGTERM, None)
 
-    def begin() -> None:
-        drain()
-        loop.call_later(drain_s, stop_now)
+class _Processes(Multiprocess):
+    """Several processes at one port."""
 
-    def on_term(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, stop)
-        loop.call_soon_threadsafe(begin)
+    def terminate_all(self) -> None:
+        """Stop all; whoever connects is refused as soon as the last of them takes no more connections."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
 
-    async def stop_with_parent(parent: int) -> None:
-        while os.getppid() == parent:
-            await asyncio.sleep(_PARENT_CHECK_S)
-        logger.warning("the parent process is gone; stopping")
-        begin()
 
-    signal.signal(signal.SIGTERM, on_term)
-    watching = asyncio.create_task(stop_with_parent(os.getppid()))
+def _serve_several(config: uvicorn.Config, listener: socket.socket) -> None:
+    together = _Processes(config, sockets=[listener])
+    together.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in together.processes):
+        sys.exit(STARTUP_FAILURE)
+
+
+def _build(settings: GatewaySettings, fleet: "ClientSettings") -> ASGIApp:
+    """Return the gateway; end the process if there cannot be one, since trying again would not help."""
+    from producers.gateway.app import build_gateway  # noqa: PLC0415 - the parent of several needs none of it
+
+    _set_up_logging()
     try:
-        yield
-    finally:
-        watching.cancel()
+        return build_gateway(settings, fleet)
+    except (ProducerError, PersonaError, StoreError) as error:
+        logger.error("the gateway cannot start: %s", error)  # noqa: TRY400 - no fault of ours, no traceback
+        sys.exit(STARTUP_FAILURE)
+
+
+def _set_up_logging() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+
+
+def _do_nothing(_number: int, _frame: FrameType | None) -> None:
+    pass
+
+
+def _check_certificate(settings: GatewaySettings) -> None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_cert, settings.tls_key)
+    except OSError as error:  # ssl.SSLError is one
+        reason = error.strerror or type(error).__name__
+        raise Unavailable(
+            "the TLS certificate", f"{reason}; set ION_GATEWAY_TLS_CERT and ION_GATEWAY_TLS_KEY to a PEM pair"
+        ) from None
 
 
 def _listen(settings: GatewaySettings) -> socket.socket:
@@ -118,7 +132,7 @@ def _listen(settings: GatewaySettings) -> socket.socket:
         place = f"{settings.host}:{settings.port}"
         reason = (error.strerror or type(error).__name__).lower()
         raise Unavailable(
-            f"the address {place}", f"{reason}; choose another with --port or ION_GATEWAY_PORT"
+            f"the address {place}", f"{reason}; give another --port, or set ION_GATEWAY_PORT"
         ) from None
     listener.set_inheritable(True)
     return listener

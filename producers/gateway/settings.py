@@ -7,6 +7,8 @@ from typing import Self
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_ON_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - every interface has the loopback's
+
 
 class GatewaySettings(BaseSettings):
     """Where the gateway listens, whom it lets in, and what it refuses.
@@ -62,6 +64,13 @@ class GatewaySettings(BaseSettings):
     )
     docs: bool = Field(default=True, description="serve the documentation at /docs and /redoc")
     metrics: bool = Field(default=False, description="serve /metrics for Prometheus")
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches the gateway."""
+        host = _ON_THIS_MACHINE.get(self.host, self.host)
+        scheme = "http" if self.tls_cert is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:
