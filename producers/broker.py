@@ -116,6 +116,30 @@ class BrokerPublisher:
             used = None if memory is None or not memory[1] else memory[0] / memory[1]
             return QueueState(length, oldest_age_s, used)
 
+    def workers(self, queue: str) -> int | None:
+        """Return how many workers live or, on RabbitMQ, consume *queue*; None: the broker does not tell.
+
+        Our own transport knows of a worker for 6 s after it was last alive.  Raises Unavailable.
+        """
+        with self._failing_as_ours():
+            channel = self._connected(queue).channel
+            if hasattr(channel, "living"):
+                return int(channel.living())
+            if self._app.connection_for_write().transport.driver_type != "amqp":
+                return None
+            return int(self._app.amqp.queues[queue](channel).queue_declare().consumer_count)
+
+    def ping_workers(self, patience_s: float) -> int:
+        """Return how many workers answer within *patience_s*, which it always takes; raise Unavailable.
+
+        For brokers that do not tell of workers.  A user that may only produce is denied the answers.
+        """
+        with (
+            self._failing_as_ours(),
+            self._app.connection_for_write(connect_timeout=self._connect_timeout_s) as connection,
+        ):  # a new one each time: kombu's own transport hears nothing on one that has listened before
+            return len(self._app.control.ping(timeout=patience_s, connection=connection))
+
     def close(self) -> None:
         """Take leave of the broker; another publish would make a new connection."""
         connection = self._let_go()

@@ -372,6 +372,10 @@ class Channel(stock.Channel):  # type: ignore[misc]
         """See overview."""
         return overview.in_flight(self._redis, self._keys)
 
+    def living(self) -> int:
+        """See overview."""
+        return overview.living(self._redis, self._keys)
+
 
 class Transport(stock.Transport):  # type: ignore[misc]
     """The transport behind ``ion+redis://``, ``ion+rediss://``, ``ion+unix://`` and ``ion+sentinel://``."""

@@ -1,4 +1,4 @@
-"""What there is on the server: how long queues are, who has what in flight, how much memory is left."""
+"""What there is on the server: how long queues are, who lives, who has what in flight, how much memory is left."""
 
 import redis
 from kombu.utils.encoding import bytes_to_str
@@ -29,3 +29,9 @@ def in_flight(client: redis.Redis, keys: Keys) -> dict[str, int]:
         count = client.hlen(keys.inflight(bytes_to_str(worker)))
         held[bytes_to_str(name)] = held.get(bytes_to_str(name), 0) + count
     return held
+
+
+def living(client: redis.Redis, keys: Keys) -> int:
+    """Return how many workers have a heartbeat: they live, and take messages or are about to."""
+    listed = client.hkeys(keys.workers)
+    return int(client.exists(*(keys.heartbeat(bytes_to_str(worker)) for worker in listed))) if listed else 0
