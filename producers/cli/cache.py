@@ -137,12 +137,18 @@ def invalidate(
     session and function.
     """
     from persona_system.catalogue import load_catalogue  # noqa: PLC0415
-    from producers.cli import cache_change  # noqa: PLC0415
+    from producers.cache import change  # noqa: PLC0415
     from producers.cli.cache_place import reached  # noqa: PLC0415
 
-    wanted = tuple(tags) if as_is else cache_change.expanded(tags, load_catalogue(catalogue).personas)
+    wording = change.Wording(
+        field="TAG",
+        clear="ion cache clear",
+        other_kind=", or --as-is for a tag of your own functions",
+        other_persona=", or --catalogue for your own",
+    )
+    wanted = tuple(tags) if as_is else change.expanded(tags, load_catalogue(catalogue).personas, wording)
     with reached(collaborators(context).fleet) as place:
-        told = cache_change.invalidate(place, wanted)
+        told = change.invalidate(place, wanted)
     if as_json:
         print_json(told.as_json())
     else:
@@ -156,7 +162,7 @@ def clear(
     as_json: Json = False,
 ) -> None:
     """Void every answer, in the store and in every process; the fleet then computes them anew."""
-    from producers.cli import cache_change  # noqa: PLC0415
+    from producers.cache import change  # noqa: PLC0415
     from producers.cli.cache_place import reached  # noqa: PLC0415
 
     with reached(collaborators(context).fleet) as place:
@@ -165,11 +171,11 @@ def clear(
         if not yes and not _confirmed(f"void all answers ({count})?"):
             tell("nothing was cleared")
             raise typer.Exit(FAILED)
-        told = cache_change.clear(place)
+        told = change.clear(place)
     if as_json:
         print_json({"answers": answers, "all_counted": all_counted, "listening": told.listening})
     else:
-        console().print(f"cleared, {count}; {cache_change.told(told.listening)}", soft_wrap=True)
+        console().print(f"cleared, {count}; {change.told(told.listening)}", soft_wrap=True)
 
 
 def warm(

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from persona_system.cache.inspection import SCAN_S
-from producers.cli.cache_counts import RATES, STORE, WAYS, Report, Usage, report_of
-from producers.cli.cache_place import Place
+from producers.cache.counts import RATES, STORE, WAYS, Report, Usage, report_of
+from producers.cache.place import Place
 from producers.cli.doctor_cache import CacheServer, said_by
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from producers.cli.cache_place import Place
+from producers.cache.place import Place
 from workers.contract import names
 
 SCOPE = "warm"  # of the counts that tell what came of it

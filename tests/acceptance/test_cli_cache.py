@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from producers import PersonaClient, PersonaRequest
-from producers.cli.cache_counts import WAYS
+from producers.cache.counts import WAYS
 from producers.settings import ClientSettings
 from tests.support.stack import client_settings_for, start_stack
 from tests.support.wait import wait_until

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producers.cli.cache_counts import RATES, WAYS, added, report_of
+from producers.cache.counts import RATES, WAYS, added, report_of
 from producers.cli.cache_names import short_time
 from producers.cli.cache_stats import bar_cells
 

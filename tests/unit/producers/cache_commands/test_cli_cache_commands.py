@@ -17,7 +17,7 @@ from persona_system.cache.redis_cache import RedisCache
 from persona_system.cache.redis_store import RedisStore
 from persona_system.cache.tiers import Item
 from persona_system.cache.two_tier import TwoTierCache
-from producers.cli.cache_counts import WAYS
+from producers.cache.counts import WAYS
 from producers.cli.collaborators import ConfiguredFleet
 from tests.support.cache_commands import REQUEST, TEXT, Found, Ion, Kept, tags_of
 from tests.support.valkey import Server
