@@ -30,7 +30,12 @@ def build() -> typer.Typer:
         "up",
         up,
         "Run the stack here until Ctrl-C.",
-        ("ion up", "ion up --workers 4", "ION_BROKER_URL=redis://broker:6379/0 ion up"),
+        (
+            "ion up",
+            "ion up --workers 4",
+            "ion up --no-gateway",
+            "ION_BROKER_URL=redis://broker:6379/0 ion up",
+        ),
     )
     add(app, "demo", demo, "Watch the fleet answer real messages.", ("ion demo",))
     add(
@@ -67,15 +72,21 @@ def up(
     ] = None,
     *,
     flower: Annotated[bool, typer.Option("--flower", help="Run Flower, too.")] = False,
+    gateway: Annotated[
+        bool | None,
+        typer.Option("--gateway/--no-gateway", help="Run the HTTP gateway, as it does by default."),
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show trouble only.")] = False,
 ) -> None:
-    """Run the stack on this machine, in the foreground, until Ctrl-C: Valkey and workers in .ion/."""
+    """Run the stack on this machine, in the foreground, until Ctrl-C: Valkey, workers, gateway."""
     from infra.local.settings import LocalSettings  # noqa: PLC0415
     from infra.local.up import run_until_stopped  # noqa: PLC0415
     from producers.cli.report import console  # noqa: PLC0415
 
     settings = LocalSettings()
-    chosen = {"workers": workers, "flower": True if flower else None}
+    if gateway is None and "gateway" not in settings.model_fields_set:
+        gateway = True
+    chosen = {"workers": workers, "flower": True if flower else None, "gateway": gateway}
     settings = settings.model_copy(
         update={name: value for name, value in chosen.items() if value is not None}
     )

@@ -82,11 +82,13 @@ def sections() -> list[Section]:
     """Return the settings of every part, the workers' as the stack here would give them."""
     from infra.local.settings import LocalSettings  # noqa: PLC0415
     from infra.local.urls import resolve  # noqa: PLC0415
+    from producers.gateway.settings import GatewaySettings  # noqa: PLC0415
     from workers.settings import WorkerSettings  # noqa: PLC0415
 
     local = LocalSettings()
+    others = [*client_sections(), Section("gateway", GatewaySettings()), Section("stack", local)]
     if local.broker_url is not None:
-        return [*client_sections(), Section("stack", local), Section("worker", WorkerSettings())]
+        return [*others, Section("worker", WorkerSettings())]
     urls = resolve(local, *stack_sockets(local))
     worker = WorkerSettings.model_validate(
         {
@@ -99,7 +101,7 @@ def sections() -> list[Section]:
     assumed = {"broker_url", "reply_url"}
     assumed |= {"cache_url"} if local.embeds_cache else set()
     assumed |= {"database_url"} if local.embeds_database else set()
-    return [*client_sections(), Section("stack", local), Section("worker", worker, frozenset(assumed))]
+    return [*others, Section("worker", worker, frozenset(assumed))]
 
 
 def stack_sockets(settings: "LocalSettings") -> tuple[Path, Path]:

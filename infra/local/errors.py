@@ -4,6 +4,7 @@ StackError
 + StartFailed      a process did not come up: names it, says why, and quotes its last log lines
 + StartCancelled   somebody asked for a stop before everything was up
 + AlreadyRunning   another supervisor holds the state directory
++ AddressTaken     the gateway cannot listen: names the address and the options
 + UnsafeDirectory  a directory that must be private is not ours or cannot be used: names it and the fix
 """
 
@@ -48,6 +49,17 @@ class AlreadyRunning(StackError):
             f"a stack is already running in {self.state_dir} ({who}); "
             "use that one, stop it, or set ION_STATE_DIR to another directory"
         )
+
+
+class AddressTaken(StackError):
+    """*place* is not available to the gateway; *why* says what the system answered, and what to do."""
+
+    def __init__(self, place: str, why: str) -> None:
+        super().__init__(place, why)
+        self.place, self.why = place, why
+
+    def __str__(self) -> str:
+        return f"{self.place} is not available: {self.why}, or leave the gateway out with --no-gateway"
 
 
 class UnsafeDirectory(StackError):

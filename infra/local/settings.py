@@ -49,6 +49,9 @@ class LocalSettings(BaseSettings):
     start_timeout_s: float = Field(default=60.0, gt=0, description="patience with one process's start")
     stop_grace_s: float = Field(default=8.0, ge=0, description="time to finish before SIGKILL")
     beat: bool = Field(default=True, description="run Celery beat for periodic work; of several, one leads")
+    gateway: bool = Field(
+        default=False, description="run the HTTP gateway, see ION_GATEWAY_HOST and _PORT; `ion up` does"
+    )
     flower: bool = Field(default=False, description="run Flower, the web page about workers and tasks")
     flower_port: int = Field(default=5555, ge=1, le=65535, description="on 127.0.0.1")
 

@@ -4,7 +4,7 @@
         client = PersonaClient(stack.urls.broker_url)
 
 Units:   seconds, bytes.
-Errors:  AlreadyRunning, StartFailed, StartCancelled, UnsafeDirectory; see errors.
+Errors:  AlreadyRunning, AddressTaken, StartFailed, StartCancelled, UnsafeDirectory; see errors.
 """
 
 import os
@@ -19,6 +19,7 @@ import psutil
 
 from infra.local import commands, state, urls
 from infra.local.directory import ensure_private, socket_path
+from infra.local.gateway import check_address, gateway_beside, gateway_spec
 from infra.local.process import ProcessSpec, State
 from infra.local.settings import LocalSettings, child_environment
 from infra.local.supervisor import ITSELF, Supervisor
@@ -62,6 +63,7 @@ class LocalStack:
         self._socket = socket_path(settings.state_dir, temp_dir)
         self._cache_socket = socket_path(settings.state_dir, temp_dir, commands.CACHE_SOCKET)
         self.urls = urls.resolve(settings, self._socket, self._cache_socket)
+        self.gateway = gateway_beside(settings) if settings.gateway else None
         self._lock: state.StackLock | None = None
         self._supervisor: Supervisor | None = None
         self._syncer: Syncer | None = None
@@ -83,6 +85,8 @@ class LocalStack:
         try:
             if self._lock.unclean and (left := state.sweep(MARKER, str(directory))):
                 self._on_line(ITSELF, f"ended {left} processes that an earlier stack had left behind")
+            if self.gateway is not None:
+                check_address(self.gateway)
             self._supervisor = Supervisor(
                 self._stages(), self._on_line, inherited=child_environment(), keep_fds=(self._lock.fd,)
             )
@@ -97,7 +101,7 @@ class LocalStack:
             raise
 
     def stop(self) -> None:
-        """Stop everything, workers first; return when nothing is left.  A second call does nothing."""
+        """Stop everything, the servers last; return when nothing is left.  A second call does nothing."""
         if self._lock is None:
             return
         state.withdraw(self.settings.state_dir)
@@ -150,7 +154,7 @@ class LocalStack:
         )
 
     def _stages(self) -> list[list[ProcessSpec]]:
-        """Return the servers, then what needs them."""
+        """Return the servers, then what needs them, then who lets people in."""
         directory = self.settings.state_dir
         mark = {MARKER: str(directory)}
         env = {**mark, **self.urls.environment(), "ION_STATE_DIR": str(directory)}
@@ -165,7 +169,9 @@ class LocalStack:
             clients.append(commands.beat_spec(self.settings, env))
         if self.settings.flower:
             clients.append(commands.flower_spec(self.settings, env))
-        return [servers, clients]
+        if self.gateway is None:
+            return [servers, clients]
+        return [servers, clients, [gateway_spec(self.gateway, self.settings, env)]]
 
 
 def _rss_bytes(pid: int | None) -> int | None:

@@ -15,9 +15,11 @@ from infra.local.logs import LinePrinter, prefixer
 from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack, ProcessInfo
 from infra.local.supervisor import ITSELF
+from producers.gateway.settings import GatewaySettings
 
 STOPPED, FAILED = 0, 1  # exit codes
 _MB = 1_000_000
+_MESSAGE = "배포가 또 실패했어요. 어떻게 해야 하죠?"
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -47,7 +49,7 @@ def run_until_stopped(
         with _stop_on_signals(stack.request_stop):
             stack.start()
             if not quiet:
-                console.print(running_table(stack.processes()), whats_next(), highlight=False)
+                console.print(running_table(stack.processes()), whats_next(stack.gateway), highlight=False)
             up.set()
             stack.wait()
             up.clear()
@@ -73,7 +75,7 @@ def process_names(settings: LocalSettings) -> Sequence[str]:
     servers = ["valkey"] if settings.broker_url is None else []
     if settings.embeds_cache:
         servers.append("cache")
-    return [*servers, *names, "beat", "flower"]
+    return [*servers, *names, "beat", "flower", "gateway"]
 
 
 def running_table(processes: Sequence[ProcessInfo]) -> Table:
@@ -89,13 +91,23 @@ def running_table(processes: Sequence[ProcessInfo]) -> Table:
     return table
 
 
-def whats_next() -> str:
-    """Return what to try while the stack runs."""
+def whats_next(gateway: GatewaySettings | None = None) -> str:
+    """Return what to try while the stack runs, with its *gateway*, if it has one."""
     return (
         "\nTry in another terminal, in this directory:\n"
-        '  ion process "배포가 또 실패했어요. 어떻게 해야 하죠?"\n'
+        f'  ion process "{_MESSAGE}"\n'
+        f"{'' if gateway is None else _by_http(gateway)}"
         "  ion doctor\n"
         "Ctrl-C stops everything.\n"
+    )
+
+
+def _by_http(gateway: GatewaySettings) -> str:
+    """Return the same request for curl; without the anonymous it takes a key."""
+    key = "" if gateway.anonymous else '-H "X-API-Key: $KEY" '  # `ion keys create` shows it
+    return (
+        f"  curl {gateway.url}/api/v2/process {key}-H 'Content-Type: application/json' "
+        f'-d \'{{"user_input": "{_MESSAGE}"}}\'\n'
     )
 
 

@@ -6,7 +6,19 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from producers.cli import analyze, bulk, bulk_runs, cache, config, dead, doctor, personas, process, route
+from producers.cli import (
+    analyze,
+    bulk,
+    bulk_runs,
+    cache,
+    config,
+    dead,
+    doctor,
+    gateway,
+    personas,
+    process,
+    route,
+)
 from producers.cli.collaborators import Collaborators
 from producers.cli.report import OK, USAGE, Trouble, explain, print_json, tell
 
@@ -39,6 +51,7 @@ def new_app() -> typer.Typer:
     app.add_typer(group, name="bulk")
     app.add_typer(_cache_group(), name="cache")
     app.add_typer(_dead_group(), name="dead")
+    add(app, "gateway", gateway.gateway, "The fleet over HTTP, until Ctrl-C.", gateway.GATEWAY_EXAMPLES)
     add(app, "config", config.config, "The settings in effect.", config.CONFIG_EXAMPLES)
     add(app, "doctor", doctor.doctor, "Why something does not work.", doctor.DOCTOR_EXAMPLES)
     return app

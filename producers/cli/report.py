@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 OK, FAILED, USAGE, UNAVAILABLE = 0, 1, 2, 3
 INTERRUPTED = 130  # 128 + SIGINT
 
+_PREFIXES = {"GatewaySettings": "ION_GATEWAY_"}  # of environment variables; the others' is ION_
 _DOCTOR = "`ion doctor` looks for the cause"
 _FLEET = "start a fleet with `ion up`, or point ION_BROKER_URL at one; `ion doctor` looks for the cause"
 
@@ -90,7 +91,7 @@ def _explain_by_module(error: BaseException) -> Trouble:
     if pydantic is not None and isinstance(error, pydantic.ValidationError):
         first = error.errors(include_url=False, include_input=False)[0]
         named = "_".join(str(part) for part in first["loc"]).upper()
-        field = f"ION_{named}" if named else "the environment"
+        field = f"{_PREFIXES.get(error.title, 'ION_')}{named}" if named else "the environment"
         problem = f"is not valid: {first['msg'].removeprefix('Value error, ')}"
         return Trouble(USAGE, "INVALID_SETTING", field, problem, "correct or unset it")
     return Trouble(

@@ -22,6 +22,7 @@ from uvicorn.supervisors import Multiprocess
 
 from persona_system.errors import PersonaError
 from producers.errors import ProducerError, Unavailable
+from producers.gateway.listening import listen
 from producers.gateway.protocol import PatientProtocol
 from producers.gateway.settings import GatewaySettings
 from producers.gateway.stopping import STOP_SIGNALS
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from producers.settings import ClientSettings
 
 LAST_S = 2.0  # for the responses of what was given up
-_BACKLOG = 2_048  # connections that wait to be taken
 _SILENCE_S = 30  # a process that does not answer its parent for so long hangs; a busy machine takes seconds
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ def serve(settings: GatewaySettings, fleet: "ClientSettings") -> None:
     """
     _set_up_logging()
     _check_certificate(settings)
-    listener = _listen(settings)
+    listener = listen(settings)
     config = uvicorn.Config(
         functools.partial(_build, settings, fleet),
         factory=True,
@@ -122,17 +122,3 @@ def _check_certificate(settings: GatewaySettings) -> None:
         raise Unavailable(
             "the TLS certificate", f"{reason}; set ION_GATEWAY_TLS_CERT and ION_GATEWAY_TLS_KEY to a PEM pair"
         ) from None
-
-
-def _listen(settings: GatewaySettings) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        place = f"{settings.host}:{settings.port}"
-        reason = (error.strerror or type(error).__name__).lower()
-        raise Unavailable(
-            f"the address {place}", f"{reason}; give another --port, or set ION_GATEWAY_PORT"
-        ) from None
-    listener.set_inheritable(True)
-    return listener

@@ -124,7 +124,7 @@ def test_a_command_without_a_stack_starts_one_for_itself_and_leaves_nothing(tmp_
 def test_config_shows_all_parts_with_secrets_masked() -> None:
     env = {"ION_BROKER_URL": "redis://:hunter2@host:6379/0"}
     rows = ion_json(env, "config")
-    assert {row["section"] for row in rows} == {"client", "stack", "worker"}
+    assert {row["section"] for row in rows} == {"client", "gateway", "stack", "worker"}
     assert "hunter2" not in json.dumps(rows)
     assert b"hunter2" not in ion(env, "config").stdout
 

@@ -16,7 +16,7 @@ def test_all_commands_are_there(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for name in (
         *("process", "recommend", "route", "analyze", "personas", "config", "doctor", "bulk"),
-        *("up", "demo", "bench"),
+        *("up", "gateway", "demo", "bench"),
     ):
         assert f"\n  {name}" in out
 
@@ -56,8 +56,13 @@ def test_without_a_stack_there_is_no_fleet(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ION_STATE_DIR", str(tmp_path))
     assert LocalFleet().find() is None
-    client, stack, worker = sections()
-    assert [section.name for section in (client, stack, worker)] == ["client", "stack", "worker"]
+    client, gateway, stack, worker = sections()
+    assert [section.name for section in (client, gateway, stack, worker)] == [
+        "client",
+        "gateway",
+        "stack",
+        "worker",
+    ]
     assert worker.assumed == {"broker_url", "reply_url", "cache_url", "database_url"}
 
 

@@ -1,0 +1,25 @@
+"""The address that the gateway listens on."""
+
+import os
+import socket
+
+from producers.errors import Unavailable
+from producers.gateway.settings import GatewaySettings
+
+_BACKLOG = 2_048  # connections that wait to be taken
+
+
+def listen(settings: GatewaySettings) -> socket.socket:
+    """Return a socket that listens where *settings* say; raise Unavailable if the address cannot be had."""
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        resolving = isinstance(error, socket.gaierror) or error.errno is None
+        reason = "no such address here" if resolving else os.strerror(error.errno or 0).lower()
+        raise Unavailable(
+            f"the address {settings.host}:{settings.port}",
+            f"{reason}; set ION_GATEWAY_PORT to another port",
+        ) from None
+    listener.set_inheritable(True)
+    return listener
