@@ -87,13 +87,13 @@ def first_kept(letter: DeadLetter) -> KeptLetter:
         id=kept_id(letter.id),
         state=State.KEPT,
         reason=letter.reason,
-        code=_cleaned(letter.code, _LONGEST_NAME),
-        field=_cleaned(letter.field, _LONGEST_NAME),
-        problem=_cleaned(letter.problem, _LONGEST_TEXT),
-        fix=_cleaned(letter.fix, _LONGEST_TEXT),
-        queue=_cleaned(letter.queue, _LONGEST_NAME),
-        task=_cleaned(letter.task, _LONGEST_NAME),
-        persona=_cleaned(letter.persona, _LONGEST_NAME),
+        code=cleaned(letter.code, _LONGEST_NAME),
+        field=cleaned(letter.field, _LONGEST_NAME),
+        problem=cleaned(letter.problem, _LONGEST_TEXT),
+        fix=cleaned(letter.fix, _LONGEST_TEXT),
+        queue=cleaned(letter.queue, _LONGEST_NAME),
+        task=cleaned(letter.task, _LONGEST_NAME),
+        persona=cleaned(letter.persona, _LONGEST_NAME),
         deliveries=_bounded(letter.deliveries, _LARGEST),
         deaths=1,
         retries=0,
@@ -101,7 +101,7 @@ def first_kept(letter: DeadLetter) -> KeptLetter:
         last_ms=at_ms,
         changed_ms=at_ms,
         size_bytes=_bounded(letter.size_bytes, LAST_MS),
-        job_ids=[_cleaned(job_id, _LONGEST_NAME) for job_id in letter.job_ids],
+        job_ids=[cleaned(job_id, _LONGEST_NAME) for job_id in letter.job_ids],
         story=merged([*map(_cleaned_sighting, letter.story), death_of(letter)]),
     )
 
@@ -176,12 +176,12 @@ def matches(row: KeptLetter, wanted: Filter) -> bool:
 def _cleaned_sighting(seen: Sighting) -> Sighting:
     return Sighting(
         _bounded(seen.at_ms, LAST_MS),
-        _cleaned(seen.what, _LONGEST_NAME),
-        _cleaned(seen.worker, _LONGEST_NAME),
+        cleaned(seen.what, _LONGEST_NAME),
+        cleaned(seen.worker, _LONGEST_NAME),
     )
 
 
-def _cleaned(text: str, longest: int) -> str:
+def cleaned(text: str, longest: int) -> str:
     """Return *text* as PostgreSQL can keep it: no NUL, no half of a surrogate pair, not too long."""
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()[:longest]
 
