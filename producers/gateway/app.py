@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
@@ -20,68 +21,98 @@ from producers.aio import AsyncPersonaClient
 from producers.errors import ProducerError
 from producers.gateway.admin import Admin
 from producers.gateway.body import BodyReader
-from producers.gateway.call import error_response
+from producers.gateway.call import Call, error_response
 from producers.gateway.catalogue import Catalogue
 from producers.gateway.edge import Edge
 from producers.gateway.errors import GatewayError, refusal_of
 from producers.gateway.health import Health
 from producers.gateway.jobs import Jobs
-from producers.gateway.ports import NoMeter, OpenDoor
+from producers.gateway.looks import looks_of
+from producers.gateway.ports import Door, NoMeter, OpenDoor
+from producers.gateway.probe import Probe, probing
 from producers.gateway.processing import Processing
 from producers.gateway.routes import Endpoints, api_routes
+from producers.gateway.service_routes import service_routes
 from producers.gateway.settings import GatewaySettings
 from producers.gateway.stopping import stopping_well
 from producers.gateway.watch import JobWatch
 
 if TYPE_CHECKING:
+    from producers.gateway.exposition import Exposition
     from producers.settings import ClientSettings
 
 
-def build_gateway(settings: GatewaySettings, fleet: "ClientSettings") -> ASGIApp:
-    """Return the gateway to *fleet*; it connects when it is started."""
+def build_gateway(
+    settings: GatewaySettings, fleet: "ClientSettings", counts_dir: Path | None = None
+) -> ASGIApp:
+    """Return the gateway to *fleet*; it connects when it is started.
+
+    *counts_dir* is where the processes of one port leave their counts; None: there is one process.
+    """
     client = AsyncPersonaClient(fleet)
     watch = JobWatch(client)
     personas = load_catalogue().personas
     door = OpenDoor()
+    probe = Probe(looks_of(settings, fleet))
+    health = Health(probe, settings.region, _VERSION)
+    exposition = _exposition(counts_dir, probe, door) if settings.metrics else None
     ends = Endpoints(
         processing=Processing(client, settings, door),
         jobs=Jobs(client, watch),
         catalogue=Catalogue(personas),
         admin=Admin(fleet, personas),
-        health=Health(fleet),
+        health=health,
     )
 
     async def give_up() -> None:
         await client.close(_AT_ONCE)
 
+    def drain() -> None:
+        health.drain()
+        watch.close()
+
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with client, stopping_well(watch.close, give_up, settings):
+        metering = contextlib.nullcontext() if exposition is None else exposition.sharing()
+        async with client, probing(probe), metering, stopping_well(drain, give_up, settings):
             yield
 
     app = FastAPI(
         title="ION Mentoring",
-        version=version("ion-mentoring"),
+        version=_VERSION,
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
     )
     app.router.routes.extend(api_routes(ends, BodyReader(settings)))
+    app.router.routes.extend(service_routes(health, exposition))
     app.router.redirect_slashes = False
     for kind in (HTTPException, RequestValidationError, ValidationError, *_OURS, Exception):
         app.add_exception_handler(kind, _answer_error)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **_cors(settings))
-    return Edge(app, settings, door, NoMeter())
+    return Edge(app, settings, door, NoMeter() if exposition is None else exposition.meter)
 
 
 _AT_ONCE = timedelta(0)
+_VERSION = version("ion-mentoring")
 _OURS: tuple[type[Exception], ...] = (GatewayError, PersonaError, ProducerError)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
-    return error_response(refusal_of(error), request.scope["ion_call"].request_id)
+    call: Call = request.scope["ion_call"]
+    refusal = refusal_of(error)
+    call.code = refusal.code
+    return error_response(refusal, call.request_id)
+
+
+def _exposition(counts_dir: Path | None, probe: Probe, door: Door) -> "Exposition":
+    from producers.gateway.exposition import Exposition  # noqa: PLC0415 - off as a rule; prometheus_client
+    from producers.gateway.meter import RequestMeter, SharedCounts  # noqa: PLC0415
+
+    shared = None if counts_dir is None else SharedCounts(counts_dir)
+    return Exposition(RequestMeter(), shared, probe, door, _VERSION)
 
 
 def _cors(settings: GatewaySettings) -> dict[str, Any]:

@@ -27,13 +27,21 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class Call:
-    """What is known of a request before its body is read; *headers* by name in lower case."""
+    """What is known of a request before its body is read; *headers* by name in lower case.
+
+    What became of it is noted for the metrics: how many *jobs* the fleet took for it, how many messages among
+    them the cache answered, or did not, and the *code* of the refusal that it ended in.
+    """
 
     scope: Scope
     headers: dict[bytes, bytes]
     request_id: str
     started: float = field(default_factory=time.perf_counter)
     caller: Caller = ANONYMOUS
+    jobs: int = 0
+    cache_hits: int = 0
+    cache_misses: int = 0
+    code: str | None = None
 
     @classmethod
     def of(cls, scope: Scope) -> "Call":

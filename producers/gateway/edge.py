@@ -53,6 +53,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         call = Call.of(scope)
+        self._meter.began()
         path: str = scope["path"]
         prefix = V1_PREFIX if path.startswith(V1_PREFIX) else V2_PREFIX
         status = 0
@@ -72,7 +73,9 @@ class Edge:
         except Exception as error:  # noqa: BLE001 - this is where every error ends
             note_fault(error)
             if not status:
-                await error_response(refusal_of(error), call.request_id)(scope, receive, send_with_headers)
+                refusal = refusal_of(error)
+                call.code = refusal.code
+                await error_response(refusal, call.request_id)(scope, receive, send_with_headers)
         finally:
             self._meter.answered(call, status)
 

@@ -28,7 +28,10 @@ class OpenDoor:
 
 
 class Meter(Protocol):
-    """Counts what goes out."""
+    """Counts what comes in and goes out."""
+
+    def began(self) -> None:
+        """Take note of a request."""
 
     def answered(self, call: Call, status: int) -> None:
         """Take note of a response; *status* 0: there was none, since the caller had gone."""
@@ -36,6 +39,9 @@ class Meter(Protocol):
 
 class NoMeter:
     """Counts nothing."""
+
+    def began(self) -> None:
+        """Count nothing."""
 
     def answered(self, call: Call, status: int) -> None:
         """Count nothing."""

@@ -79,12 +79,14 @@ class Processing:
                 return json_response(_answer(outcome, request, body, call), headers=prefer.applied())
             except TimeoutError:
                 pass  # then the caller follows it
+        call.jobs += 1
         headers = (*prefer.applied(), ("location", f"/api/v2/jobs/{handle.job_id}"))
         return json_response(job_body(handle.job_id, None, call), 202, headers)
 
     async def recommend(self, body: RecommendRequest, call: TheCall) -> HttpResponse:
         """Say which mentor suits a situation, before anything is asked of them."""
         found = await self._client.recommend(check_text(body.scenario, field="scenario"))
+        call.jobs += 1
         mentor = found.capabilities
         told: RecommendResponse = {
             "success": True,
@@ -165,7 +167,9 @@ class Processing:
         and says why a mentor was chosen.
         """
         request = PersonaRequest(body.user_input, forgiven(body.resonance_key))
-        answer = (await self._client.submit(request).outcome()).unwrap()
+        outcome = await self._client.submit(request).outcome()
+        _note(outcome, call)
+        answer = outcome.unwrap()
         told: ProcessV1Response = {
             "content": answer.content,
             "persona_used": answer.persona_used,
@@ -188,6 +192,7 @@ def _answer(
     outcome: JobOutcome[Response], request: PersonaRequest, asked: ProcessRequest, call: Call
 ) -> ProcessResponse:
     """Return how a message was answered; raise what the job ended in."""
+    _note(outcome, call)
     answer = outcome.unwrap()
     key = request.resonance_key
     cache_key = process_request(request.user_input, None if key is None else str(key), request.context)
@@ -195,6 +200,16 @@ def _answer(
     if asked.include_metadata:
         told["metadata"] = metadata_body(answer)
     return told
+
+
+def _note(outcome: JobOutcome[Response], call: Call) -> None:
+    """Note for the metrics where an answer came from."""
+    if outcome.status != "unsent":
+        call.jobs += 1
+        if outcome.cached:
+            call.cache_hits += 1
+        else:
+            call.cache_misses += 1
 
 
 def _request(body: ProcessRequest, call: Call, prefer: Preferences, place: str = "") -> PersonaRequest:

@@ -12,6 +12,8 @@ import signal
 import socket
 import ssl
 import sys
+import tempfile
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -45,8 +47,21 @@ def serve(settings: GatewaySettings, fleet: "ClientSettings") -> None:
     _set_up_logging()
     _check_certificate(settings)
     listener = listen(settings)
-    config = uvicorn.Config(
-        functools.partial(_build, settings, fleet),
+    logger.info("serving on %s", settings.url)
+    if settings.processes > 1:
+        with tempfile.TemporaryDirectory(prefix="ion-gateway-") as counts_dir:
+            _serve_several(_config(settings, fleet, Path(counts_dir)), listener)
+        return
+    for number in STOP_SIGNALS:  # the server raises the signal that stopped it again when it has stopped
+        signal.signal(number, _do_nothing)
+    uvicorn.Server(_config(settings, fleet)).run(sockets=[listener])
+
+
+def _config(
+    settings: GatewaySettings, fleet: "ClientSettings", counts_dir: Path | None = None
+) -> uvicorn.Config:
+    return uvicorn.Config(
+        functools.partial(_build, settings, fleet, counts_dir),
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -66,13 +81,6 @@ def serve(settings: GatewaySettings, fleet: "ClientSettings") -> None:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
-    logger.info("serving on %s", settings.url)
-    if settings.processes > 1:
-        _serve_several(config, listener)
-        return
-    for number in STOP_SIGNALS:  # the server raises the signal that stopped it again when it has stopped
-        signal.signal(number, _do_nothing)
-    uvicorn.Server(config).run(sockets=[listener])
 
 
 class _Processes(Multiprocess):
@@ -92,13 +100,13 @@ def _serve_several(config: uvicorn.Config, listener: socket.socket) -> None:
         sys.exit(STARTUP_FAILURE)
 
 
-def _build(settings: GatewaySettings, fleet: "ClientSettings") -> ASGIApp:
+def _build(settings: GatewaySettings, fleet: "ClientSettings", counts_dir: Path | None) -> ASGIApp:
     """Return the gateway; end the process if there cannot be one, since trying again would not help."""
     from producers.gateway.app import build_gateway  # noqa: PLC0415 - the parent of several needs none of it
 
     _set_up_logging()
     try:
-        return build_gateway(settings, fleet)
+        return build_gateway(settings, fleet, counts_dir)
     except (ProducerError, PersonaError, StoreError) as error:
         logger.error("the gateway cannot start: %s", error)  # noqa: TRY400 - no fault of ours, no traceback
         sys.exit(STARTUP_FAILURE)

@@ -64,6 +64,11 @@ class GatewaySettings(BaseSettings):
     )
     docs: bool = Field(default=True, description="serve the documentation at /docs and /redoc")
     metrics: bool = Field(default=False, description="serve /metrics for Prometheus")
+    region: str = Field(
+        default="local",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        description="what /api/v2/status calls this place",
+    )
 
     @property
     def url(self) -> str:

@@ -1,0 +1,127 @@
+"""The metrics as Prometheus reads them, or OpenMetrics if the scraper asks for it.
+
+Source: prometheus_client 0.26, custom collectors.
+"""
+
+import asyncio
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import TypeVar
+
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.registry import Collector
+from starlette.responses import Response as HttpResponse
+
+from producers.gateway import metrics
+from producers.gateway.call import TheCall
+from producers.gateway.condition import ServiceState
+from producers.gateway.errors import Forbidden
+from producers.gateway.meter import Counts, RequestMeter, SharedCounts, sharing, unpacked
+from producers.gateway.metrics import BUCKETS_S, Metric
+from producers.gateway.ports import Door
+from producers.gateway.probe import Probe
+
+_BOUNDS = (*map(str, BUCKETS_S), "+Inf")
+
+LabelsT = TypeVar("LabelsT", bound=tuple[str, ...])
+
+
+class Exposition:
+    """Shows what *meter* and the other processes of this port have counted, and what *probe* has seen."""
+
+    def __init__(
+        self, meter: RequestMeter, shared: SharedCounts | None, probe: Probe, door: Door, version: str
+    ) -> None:
+        self.meter = meter
+        self._shared, self._probe, self._door, self._version = shared, probe, door, version
+
+    def sharing(self) -> AbstractAsyncContextManager[None]:
+        """Let the other processes know what this one counts, within the block."""
+        return nullcontext() if self._shared is None else sharing(self.meter, self._shared)
+
+    async def metrics(self, call: TheCall) -> HttpResponse:
+        """Show the metrics of all processes, in Prometheus' text format or as OpenMetrics.
+
+        For the roles service and admin.
+        """
+        caller = await self._door.admit(call)
+        if caller.role == "user":
+            raise Forbidden("this takes the role service or admin")
+        encode, media_type = choose_encoder(call.header("accept") or "")
+        families = Families(unpacked(self.meter.packed()), self._probe.state(), self._version)
+        return HttpResponse(
+            await asyncio.to_thread(self._shown, families, encode), headers={"content-type": media_type}
+        )
+
+    def _shown(self, families: "Families", encode: Callable[[Collector], bytes]) -> bytes:
+        if self._shared is not None:
+            for counts in self._shared.of_others():
+                families.counts.add(counts)
+        return encode(families)
+
+
+class Families(Collector):
+    """*counts* and *state* as prometheus_client's families of samples."""
+
+    def __init__(self, counts: Counts, state: ServiceState, version: str) -> None:
+        self.counts, self._state, self._version = counts, state, version
+
+    def collect(self) -> Iterator[Family]:
+        """Yield every metric of the table, with the samples that there are."""
+        counts = self.counts
+        yield _counter(metrics.REQUESTS, counts.requests)
+        yield self._durations()
+        yield _gauge(metrics.IN_FLIGHT, {(): counts.in_flight})
+        yield _counter(metrics.REFUSALS, {(code,): count for code, count in counts.refusals.items()})
+        yield _counter(metrics.JOBS, {(): counts.jobs})
+        yield _counter(metrics.CACHE_HITS, {(): counts.cache_hits})
+        yield _counter(metrics.CACHE_MISSES, {(): counts.cache_misses})
+        yield _gauge(metrics.BUILD, {(self._version, platform.python_version()): 1})
+        yield _gauge(metrics.PROCESSES, {(): counts.processes})
+        yield from self._of_state()
+
+    def _durations(self) -> Family:
+        shown = metrics.DURATION
+        family = HistogramMetricFamily(shown.name, shown.about, labels=shown.labels)
+        for route, durations in self.counts.durations.items():
+            so_far, buckets = 0, []
+            for bound, count in zip(_BOUNDS, durations.buckets, strict=True):
+                so_far += count
+                buckets.append((bound, so_far))
+            family.add_metric((route,), buckets, durations.total_s)
+        return family
+
+    def _of_state(self) -> Iterator[Family]:
+        told = self._state.dependencies()
+        queues, workers = dict(self._state.queues()), self._state.workers()
+        up = {(name,): float(one["status"] != "down") for name, one in told.items()}
+        latencies = {
+            (name,): one["latency_ms"] / 1000 for name, one in told.items() if one["latency_ms"] is not None
+        }
+        ages = {(name,): age_s for name, queue in queues.items() if (age_s := queue.oldest_age_s) is not None}
+        yield _gauge(metrics.DEPENDENCY_UP, up)
+        yield _gauge(metrics.DEPENDENCY_LATENCY, latencies)
+        yield _gauge(metrics.QUEUE_LENGTH, {(name,): queue.length for name, queue in queues.items()})
+        yield _gauge(metrics.QUEUE_AGE, ages)
+        yield _gauge(metrics.WORKERS, {} if workers is None else {(): workers})
+
+
+def _counter(shown: Metric, counts: Mapping[LabelsT, float]) -> Family:
+    family = CounterMetricFamily(shown.name, shown.about, labels=shown.labels)
+    for labels, count in counts.items():
+        family.add_metric(labels, count)
+    return family
+
+
+def _gauge(shown: Metric, values: Mapping[LabelsT, float]) -> Family:
+    family = GaugeMetricFamily(shown.name, shown.about, labels=shown.labels)
+    for labels, value in values.items():
+        family.add_metric(labels, value)
+    return family

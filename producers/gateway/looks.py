@@ -1,0 +1,191 @@
+"""How each thing that the service needs is looked at: one question over a connection of its own.
+
+A look blocks for the client's own timeouts at most, so that it finds what a caller would.  What it raises is
+put into words by ``trouble``: details are public, so they name neither addresses nor what a server said.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+import redis
+
+from producers.admission import refusal
+from producers.broker import BrokerPublisher
+from producers.errors import AccessDenied, NotWritable, Overloaded, ProducerError, Unavailable
+from producers.faults import fault_of
+from producers.gateway.condition import Finding
+from producers.replies import open_reply_store
+from workers.contract import names
+from workers.store.errors import StoreError
+
+if TYPE_CHECKING:
+    from producers.gateway.settings import GatewaySettings
+    from producers.settings import ClientSettings
+
+PING_EVERY_S = 5.0  # a ping of all workers costs each of them a message, and us a second
+_PING_S = 0.8
+_DATABASE_S = 1.0  # with a lock that another process holds
+
+
+class Look(Protocol):
+    """Looks at one dependency, again and again, from one thread."""
+
+    def look(self) -> Finding:
+        """Return what there is to know; raise a ProducerError or StoreError if it is away."""
+
+    def close(self) -> None:
+        """Give connections back; another look makes new ones."""
+
+
+OpenLook = Callable[[], Look]
+"""Makes a look; raises as the look does.  Made anew after a failure, since addresses may have changed."""
+
+
+def looks_of(settings: "GatewaySettings", fleet: "ClientSettings") -> dict[str, OpenLook]:
+    """Return how to look at each dependency of a gateway to *fleet*."""
+    looks: dict[str, OpenLook] = {
+        "broker": lambda: BrokerLook(fleet),
+        "replies": lambda: ServerLook("the reply store", fleet.urls()[1], fleet),
+        "workers": lambda: WorkersLook(fleet),
+    }
+    if fleet.cache_url is None or fleet.cache_url.get_secret_value():  # empty: there is to be none
+        looks["cache"] = lambda: CacheLook(fleet)
+    if not settings.anonymous:  # keys are kept there
+        looks["database"] = lambda: DatabaseLook(fleet.database_address())
+    return looks
+
+
+def trouble(error: Exception) -> str:
+    """Return what *error* means, in words that anybody may read."""
+    if isinstance(error, Unavailable) and error.what == "the fleet":
+        return "no fleet is known here; start one with `ion up` or set ION_BROKER_URL"
+    for kind, words in _TROUBLE.items():
+        if isinstance(error, kind):
+            return words
+    return "it cannot be looked at; see the log"
+
+
+_TROUBLE: dict[type[Exception], str] = {  # the first that fits counts
+    AccessDenied: "it refuses our user, its rights or a certificate",
+    NotWritable: "it takes no writes",
+    Overloaded: "its memory is full",
+    ProducerError: "it does not answer",
+    StoreError: "it gives and takes nothing",
+}
+
+
+class BrokerLook:
+    """Asks the broker how full its queues are."""
+
+    def __init__(self, fleet: "ClientSettings") -> None:
+        self._publisher = _publisher(fleet)
+        self._limits = fleet.queue_limits(names.INTERACTIVE)
+
+    def look(self) -> Finding:
+        """Return the state of every queue; degraded if the one that callers wait for is at its limits."""
+        queues = tuple((name, self._publisher.queue_state(name)) for name in names.QUEUES)
+        full = refusal(names.INTERACTIVE, dict(queues)[names.INTERACTIVE], self._limits, None)
+        return Finding(queues=queues) if full is None else Finding("degraded", full.why, queues)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._publisher.close()
+
+
+class WorkersLook:
+    """Asks the broker for workers or, where it does not tell, the workers themselves, now and then."""
+
+    def __init__(self, fleet: "ClientSettings") -> None:
+        self._publisher = _publisher(fleet)
+        self._pinged: tuple[float, Finding] | None = None
+
+    def look(self) -> Finding:
+        """Return how many there are; raise Unavailable if the broker does not say."""
+        count = self._publisher.workers(names.INTERACTIVE)
+        return self._ping() if count is None else _staffed(count)
+
+    def _ping(self) -> Finding:
+        now = time.monotonic()
+        if self._pinged is None or now - self._pinged[0] >= PING_EVERY_S:
+            try:
+                found = _staffed(self._publisher.ping_workers(_PING_S))
+            except AccessDenied:  # a user that may only produce hears no answers
+                found = Finding(detail="this broker does not tell of workers")
+            self._pinged = now, found
+        return self._pinged[1]
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._publisher.close()
+
+
+class ServerLook:
+    """Pings a Redis or Valkey at *url*."""
+
+    def __init__(self, what: str, url: str, fleet: "ClientSettings") -> None:
+        self._what = what
+        self._client = open_reply_store(url, fleet.connect_timeout_s, fleet.publish_timeout_s)
+
+    def look(self) -> Finding:
+        """Return that it answers; raise a ProducerError."""
+        try:
+            self._client.ping()
+        except (redis.RedisError, OSError) as error:
+            raise fault_of(error, self._what) from None
+        return Finding()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        with contextlib.suppress(Exception):  # we are done with it either way
+            self._client.close()
+
+
+class CacheLook:
+    """Pings the cache, if there is one; that of a stack on this machine may come later."""
+
+    def __init__(self, fleet: "ClientSettings") -> None:
+        self._fleet = fleet
+        self._server: ServerLook | None = None
+
+    def look(self) -> Finding:
+        """Return that it answers, or that there is none; raise a ProducerError."""
+        url = self._fleet.cache_address()
+        if url is None:
+            return Finding(detail="there is none")
+        if self._server is None:
+            self._server = ServerLook("the cache", url, self._fleet)
+        return self._server.look()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self._server is not None:
+            self._server.close()
+
+
+class DatabaseLook:
+    """Reads from the database at *url*."""
+
+    def __init__(self, url: str) -> None:
+        from workers.store.engine import open_store  # noqa: PLC0415 - many a gateway needs no database
+
+        self._store = open_store(url, _DATABASE_S)
+
+    def look(self) -> Finding:
+        """Return that it can be read; raise StoreUnavailable."""
+        with self._store.reading() as connection:
+            connection.exec_driver_sql("SELECT 1")
+        return Finding()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._store.close()
+
+
+def _publisher(fleet: "ClientSettings") -> BrokerPublisher:
+    return BrokerPublisher(fleet.urls()[0], fleet.connect_timeout_s, fleet.publish_timeout_s)
+
+
+def _staffed(count: int) -> Finding:
+    return Finding(workers=count) if count else Finding("down", "no worker is there", workers=0)
