@@ -1,4 +1,4 @@
-"""What there is on the server: how long queues are, who lives, who has what in flight, how much memory is left."""
+"""What there is on the server: queues, living workers, what they have in flight, memory."""
 
 import redis
 from kombu.utils.encoding import bytes_to_str
