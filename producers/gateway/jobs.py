@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 import msgspec
-from fastapi import Header
+from fastapi import Header, Path
 from starlette.responses import Response as HttpResponse
 from starlette.responses import StreamingResponse
 
@@ -24,6 +24,11 @@ from producers.requests import JobOutcome
 
 _PENDING, _ENDED = 1, 2
 
+JobId = Annotated[str, Path(description="As `Location` and `job_id` of the 202 had it.")]
+LastEventId = Annotated[
+    str, Header(alias="Last-Event-ID", description="The number of the last event that was seen.")
+]
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -33,14 +38,14 @@ class Jobs:
     def __init__(self, client: AsyncPersonaClient, watch: JobWatch) -> None:
         self._client, self._watch = client, watch
 
-    async def get(self, job_id: str, call: TheCall) -> HttpResponse:
+    async def get(self, job_id: JobId, call: TheCall) -> HttpResponse:
         """Say where a job stands, for an hour after it was sent."""
         return json_response(job_body(job_id, await self._found(job_id, call), call))
 
-    async def events(
-        self, job_id: str, call: TheCall, last_event_id: Annotated[str | None, Header()] = None
-    ) -> HttpResponse:
-        """Follow a job as server-sent events: `pending` (id 1) and `ended` (id 2), each with the job's state.
+    async def events(self, job_id: JobId, call: TheCall, last_event_id: LastEventId = "") -> HttpResponse:
+        """Follow a job as server-sent events.
+
+        They are `pending` (id 1) and `ended` (id 2), each with where the job stands.
 
         A listener that reconnects with `Last-Event-ID` gets what it has not seen; after 2 there is nothing
         more (204).
@@ -57,7 +62,7 @@ class Jobs:
     async def _found(self, job_id: str, call: Call) -> JobOutcome[Response] | None:
         """Return how the job ended, None if it has not; raise UnknownJob."""
         call.caller.check_owns(job_id)
-        outcome = await self._client.outcome(job_id)
+        outcome = await self._watch.look(job_id)
         if outcome is None and not await self._client.knows(job_id):
             raise UnknownJob("no job of yours has this id", "job_id")
         return outcome
