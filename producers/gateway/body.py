@@ -8,6 +8,8 @@ or too slow, and compressed ones (a small body that unpacks to a large one).
 import asyncio
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any, Never
 
@@ -16,6 +18,7 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from persona_system.errors import shorten
 from producers.gateway.call import Call
 from producers.gateway.errors import BodyTooLarge, BodyTooSlow, MalformedBody, WrongMediaType
 from producers.gateway.settings import GatewaySettings
@@ -24,6 +27,11 @@ Endpoint = Callable[[Any, Call], Awaitable[Response]]
 """Takes the checked body and the call."""
 
 _MAX_DEPTH = 64  # of arrays and objects in a body
+_TOO_DEEP = f"the body is nested deeper than {_MAX_DEPTH} levels"
+_JSON = b"application/json"
+_JSON_IN_UTF8 = re.compile(
+    rb'[ \t]*application/json[ \t]*(;[ \t]*(charset[ \t]*=[ \t]*"?utf-?8"?[ \t]*)?)*', re.IGNORECASE
+)
 
 
 class BodyReader:
@@ -43,25 +51,30 @@ class BodyReader:
         return model.model_validate(parse(raw))
 
     def _check_kind(self, call: Call) -> None:
-        kind = call.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if kind != b"application/json" or call.headers.get(b"content-encoding", b"identity") != b"identity":
-            raise WrongMediaType("send Content-Type: application/json, uncompressed", "Content-Type")
+        kind = call.headers.get(b"content-type", b"")
+        if kind != _JSON and not _JSON_IN_UTF8.fullmatch(kind):
+            raise WrongMediaType("send Content-Type: application/json, in UTF-8", "Content-Type")
+        if call.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise WrongMediaType("send the body uncompressed", "Content-Encoding")
         length = call.headers.get(b"content-length", b"")
         if length.isdigit() and int(length) > self._max_kb * 1024:
             self._refuse_size()
 
     async def _collect(self, receive: Receive) -> bytes:
-        raw = b""
+        parts: list[bytes] = []
+        size = 0
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise MalformedBody("the body ended early", "body")
-            part: bytes = message["body"]
-            raw = raw + part if raw else part
-            if len(raw) > self._max_kb * 1024:
+            part: bytes = message.get("body", b"")
+            size += len(part)
+            if size > self._max_kb * 1024:
                 self._refuse_size()
+            if part:
+                parts.append(part)
             if not message.get("more_body", False):
-                return raw
+                return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _refuse_size(self) -> Never:
         raise BodyTooLarge(f"the body is over {self._max_kb:,} KiB", "body")
@@ -80,18 +93,28 @@ def parse(raw: bytes) -> Any:
             f"the body is not JSON: {error.msg.lower()}, line {error.lineno}, column {error.colno}", "body"
         ) from None
     except RecursionError:
-        raise MalformedBody("the body is nested too deeply", "body") from None
+        raise MalformedBody(_TOO_DEEP, "body") from None
     except ValueError as error:  # a number of more digits than Python reads
         raise MalformedBody(f"the body is not JSON: {str(error).partition(';')[0].lower()}", "body") from None
+    if raw.count(b"{") + raw.count(b"[") > _MAX_DEPTH and _is_deep(value):
+        raise MalformedBody(_TOO_DEEP, "body")
     return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Tell whether *value* has more than _MAX_DEPTH levels."""
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        inner = (each for one in level for each in (one.values() if isinstance(one, dict) else one))
+        level = [each for each in inner if isinstance(each, dict | list)]
+    return bool(level)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise MalformedBody(f"the key {twice[:40]!r} is there twice", "body")
+        [(twice, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise MalformedBody(f"the key {shorten(twice)} is there twice", "body")
     return found
 
 

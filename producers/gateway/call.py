@@ -3,9 +3,9 @@
 Times are in seconds of ``time.perf_counter``, timestamps ISO 8601 in UTC.
 """
 
+import os
 import re
 import time
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -49,7 +49,7 @@ class Call:
         headers: dict[bytes, bytes] = {}
         for name, value in scope["headers"]:
             headers[name] = headers[name] + b", " + value if name in headers else value  # RFC 9110, 5.3
-        call = cls(scope, headers, uuid.uuid4().hex)
+        call = cls(scope, headers, new_request_id())
         scope["ion_call"] = call
         return call
 
@@ -76,6 +76,11 @@ class Call:
     def elapsed_ms(self) -> float:
         """Return how long the gateway has had this request."""
         return round((time.perf_counter() - self.started) * 1000, 3)
+
+
+def new_request_id() -> str:
+    """Return a request id that nobody has."""
+    return os.urandom(16).hex()
 
 
 async def _of_request(request: Request) -> Call:

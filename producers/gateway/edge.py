@@ -5,13 +5,23 @@ in, and leaves with its id, the version and the security headers.  An error that
 the structured body; what it was is logged by its type alone, since its text may hold people's words.
 """
 
+import asyncio
 import logging
 import traceback
+from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producers.gateway.call import Call, error_response
-from producers.gateway.errors import TABLE, GatewayError, HeadersTooLarge, WrongValue, refusal_of, row_of
+from producers.gateway.cors import Origins
+from producers.gateway.errors import (
+    TABLE,
+    HeadersTooLarge,
+    NotReady,
+    WrongValue,
+    refusal_of,
+    row_of,
+)
 from producers.gateway.ports import Door, Meter
 from producers.gateway.settings import GatewaySettings
 
@@ -37,6 +47,7 @@ _VERSION_HEADERS: dict[str, tuple[tuple[bytes, bytes], ...]] = {
     ),
     V2_PREFIX: ((b"x-api-version", b"2"),),
 }
+Headers = list[tuple[bytes, bytes]]
 _HSTS = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -46,65 +57,94 @@ class Edge:
     def __init__(self, app: ASGIApp, settings: GatewaySettings, door: Door, meter: Meter) -> None:
         self._app, self._door, self._meter = app, door, meter
         self._max_header_kb = settings.max_header_kb
+        self._origins = Origins(settings.cors_origins)
         self._headers = (*_HEADERS, _HSTS) if settings.tls_cert is not None else _HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        """Answer the request of *scope*; raise NotImplementedError for what is no HTTP."""
+        if scope["type"] == "http":
+            await self._serve(Call.of(scope), receive, send)
+        elif scope["type"] == "lifespan":
             await self._app(scope, receive, send)
-            return
-        call = Call.of(scope)
+        else:
+            raise NotImplementedError(f"the gateway speaks HTTP, not {scope['type']}")
+
+    async def _serve(self, call: Call, receive: Receive, send: Send) -> None:
         self._meter.began()
-        path: str = scope["path"]
-        prefix = V1_PREFIX if path.startswith(V1_PREFIX) else V2_PREFIX
+        scope = call.scope
+        prefix = V1_PREFIX if scope["path"].startswith(V1_PREFIX) else V2_PREFIX
         status = 0
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = self._complete(message["headers"], call, prefix)
+                headers = self._origins.mark(call, message["headers"])
+                message["headers"] = completed(headers, call.request_id, prefix, self._headers)
             await send(message)
 
+        async def refuse(error: Exception) -> None:
+            if status:
+                return  # the server hangs up, so that the caller sees that something is missing
+            refusal = refusal_of(error)
+            call.code = refusal.code
+            await error_response(refusal, call.request_id)(scope, receive, send_with_headers)
+
         try:
-            self._check(call, path, prefix)
-            if path.startswith("/api/") and path not in PUBLIC:
-                call.caller = await self._door.admit(call)
-            await self._app(scope, receive, send_with_headers)
+            app = await self._let_in(call, prefix)
+            await app(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 - this is where every error ends
             note_fault(error)
-            if not status:
-                refusal = refusal_of(error)
-                call.code = refusal.code
-                await error_response(refusal, call.request_id)(scope, receive, send_with_headers)
+            await refuse(error)
+        except asyncio.CancelledError:  # the server has waited for long enough, and stops
+            await refuse(NotReady("this process is stopping"))
         finally:
             self._meter.answered(call, status)
 
+    async def _let_in(self, call: Call, prefix: str) -> ASGIApp:
+        """Return what answers *call*, having checked it."""
+        path: str = call.scope["path"]
+        self._check(call, path, prefix)
+        preflight = self._origins.preflight(call)
+        if preflight is not None:  # browsers send it without credentials
+            return preflight
+        if path.startswith("/api/") and path not in PUBLIC:
+            call.caller = await self._door.admit(call)
+        return self._app
+
     def _check(self, call: Call, path: str, prefix: str) -> None:
-        size = sum(len(name) + len(value) + 4 for name, value in call.scope["headers"])
+        scope = call.scope
+        size = len(scope["raw_path"]) + len(scope["query_string"])
+        size += sum([len(name) + len(value) + 4 for name, value in scope["headers"]])
         if size > self._max_header_kb * 1024:
-            raise HeadersTooLarge(f"the headers are over {self._max_header_kb} KiB")
+            raise HeadersTooLarge(f"the address and headers are over {self._max_header_kb} KiB")
         call.take_request_id()
         asked = call.header("x-api-version")
         if asked is not None and path.startswith(prefix) and asked.strip().lower() not in _VERSIONS[prefix]:
             known = _VERSIONS[prefix][0]
             raise WrongValue(f"is not the version of this address; send {known} or nothing", "X-API-Version")
 
-    def _complete(
-        self, headers: list[tuple[bytes, bytes]], call: Call, prefix: str
-    ) -> list[tuple[bytes, bytes]]:
-        own = {name for name, _ in headers}
-        return [
-            *headers,
-            *(header for header in self._headers if header[0] not in own),
-            (b"x-request-id", call.request_id.encode()),
-            *_VERSION_HEADERS[prefix],
-        ]
+
+def completed(
+    headers: Headers, request_id: str, prefix: str, standard: Iterable[tuple[bytes, bytes]] = _HEADERS
+) -> Headers:
+    """Return *headers* with those that every response has; an endpoint's own win over the *standard* ones."""
+    own = {name for name, _ in headers}
+    return [
+        *headers,
+        *(header for header in standard if header[0] not in own),
+        (b"x-request-id", request_id.encode()),
+        *_VERSION_HEADERS[prefix],
+    ]
 
 
 def note_fault(error: BaseException) -> None:
     """Log *error* if it is a fault of ours: its type and where it came from, never its words."""
-    if row_of(type(error)) is not TABLE[Exception] or isinstance(error, GatewayError):
+    if row_of(type(error)) is not TABLE[Exception]:
         return
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     where = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
-    logger.error("a request ended in a fault: %s at %s", type(error).__name__, where)
+    kind = type(error).__name__
+    if error.__cause__ is not None:
+        kind += f" from {type(error.__cause__).__name__}"
+    logger.error("a request ended in a fault: %s at %s", kind, where)

@@ -1,6 +1,7 @@
 """Every refusal that leaves the gateway, and the one table that says how.
 
 GatewayError
++ MalformedRequest   what came is no HTTP/1.1, or HTTP that two servers would read differently
 + MalformedBody      the body is no JSON, or JSON that two readers would read differently
 + MissingField       a field that is required is not there
 + WrongValue         a field, header or parameter outside its domain
@@ -52,6 +53,10 @@ class GatewayError(Exception):
         return self.message
 
 
+class MalformedRequest(GatewayError):
+    """The request cannot be read; nothing more is read of its connection."""
+
+
 class MalformedBody(GatewayError):
     """The body cannot be read."""
 
@@ -81,11 +86,11 @@ class BodyTooLarge(GatewayError):
 
 
 class BodyTooSlow(GatewayError):
-    """The body did not come in time."""
+    """The body, or the headers, did not come in time."""
 
 
 class HeadersTooLarge(GatewayError):
-    """The headers are over the limit."""
+    """The address and the headers are over the limit."""
 
 
 class TooManyRequests(GatewayError):
@@ -131,6 +136,9 @@ _AWAY = Row(503, "UNAVAILABLE", "A server of ours is away.", "the broker is not 
 _STOPPING = Row(503, "STOPPING", "This process is stopping.", "this process is stopping", retry_after_s=1)
 
 TABLE: dict[type[Exception], Row] = {
+    MalformedRequest: Row(
+        400, "INVALID_HTTP", "The request is not HTTP/1.1.", "there must be exactly one header Host", "Host"
+    ),
     MalformedBody: Row(
         400, "INVALID_JSON", "The body is not JSON.", "the body is not JSON: line 1, column 2"
     ),
@@ -158,7 +166,7 @@ TABLE: dict[type[Exception], Row] = {
         "job_id",
     ),
     BodyTooSlow: Row(
-        408, "REQUEST_TIMEOUT", "The body came too slowly.", "the body did not come within 10 s"
+        408, "REQUEST_TIMEOUT", "The request came too slowly.", "the body did not come within 10 s"
     ),
     BodyTooLarge: Row(413, "TOO_LARGE", "The body is too large.", "the body is over 4,096 KiB", "body"),
     TooManyRequests: Row(
@@ -191,7 +199,7 @@ TABLE: dict[type[Exception], Row] = {
         retry_after_s=1,
     ),
     HeadersTooLarge: Row(
-        431, "HEADERS_TOO_LARGE", "The headers are too large.", "the headers are over 8 KiB"
+        431, "HEADERS_TOO_LARGE", "The headers are too large.", "the address and headers are over 8 KiB"
     ),
     JobFailed: Row(500, "JOB_FAILED", "The job failed, for no fault of the caller's.", "the job failed"),
     JobDead: Row(
@@ -239,8 +247,10 @@ def refusal_of(error: BaseException) -> Refusal:
     """Return how *error* leaves: never a word of a trace, nor of a person's message."""
     if isinstance(error, HTTPException):
         return _of_framework(error)
-    if isinstance(error, ValidationError | RequestValidationError):
-        error = wrong_input(error.errors())
+    if isinstance(error, ValidationError):
+        error = wrong_input(error.errors(include_url=False, include_context=False, include_input=False))
+    elif isinstance(error, RequestValidationError):  # whose places begin with query, path or header
+        error = wrong_input([{**problem, "loc": problem["loc"][1:]} for problem in error.errors()])
     row = row_of(type(error))
     headers: tuple[tuple[str, str], ...] = ()
     retry_s = getattr(error, "retry_after_s", row.retry_after_s)
@@ -253,20 +263,28 @@ def refusal_of(error: BaseException) -> Refusal:
             "context.history", "context.message_history"
         )
         return Refusal(row.status, row.code, f"{error.problem}; {error.fix}", field)
-    message = row.example if row is TABLE[Exception] else str(error)
-    return Refusal(row.status, row.code, message, getattr(error, "field", None), headers)
+    return Refusal(row.status, row.code, _message(error, row), getattr(error, "field", None), headers)
+
+
+def _message(error: BaseException, row: Row) -> str:
+    if row is TABLE[Exception]:
+        return row.example
+    if isinstance(error, Unavailable | StoreUnavailable):  # why it is away may hold an address: for operators
+        return f"{error.what} is not available"
+    return str(error)
 
 
 def wrong_input(problems: Sequence[Any]) -> GatewayError:
     """Return the first of pydantic's *problems* as ours; a missing field counts before a wrong one."""
     missing = [problem for problem in problems if problem["type"] == "missing"]
     problem = (missing or problems)[0]
-    place = [part for part in problem["loc"] if part not in ("query", "path", "header")]
-    field = _field(place)
+    field = _field(problem["loc"])
     if missing:
         return MissingField("is required", field)
     if problem["type"] == "extra_forbidden":
         return WrongValue("is not a known field; remove it or correct its name", field)
+    if problem["type"] in ("model_type", "dict_type"):
+        return WrongValue("is not a JSON object", field)
     return WrongValue(problem["msg"].lower().removeprefix("value error, "), field)
 
 

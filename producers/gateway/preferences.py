@@ -1,6 +1,7 @@
 """What a caller prefers: to wait, for how long, or to come back later.
 
-Source: RFC 7240 (Prefer), sections 4.1 (respond-async) and 4.3 (wait); draft-ietf-httpapi-idempotency-key-header.
+Source: RFC 7240 (Prefer), sections 4.1 (respond-async) and 4.3 (wait);
+        draft-ietf-httpapi-idempotency-key-header.
 """
 
 import re
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from producers.gateway.call import Call
 from producers.gateway.errors import WrongValue
 
-_WAIT = re.compile(r'wait\s*=\s*"?([^"]*)"?', re.IGNORECASE)
+_QUOTED = re.compile(r'"[^"]*"?')
 _KEY = re.compile(r"[\x20-\x7e]{1,255}")
 
 
@@ -41,16 +42,26 @@ def preferences_of(call: Call, max_wait_s: float) -> Preferences:
         key = key.strip().strip('"')  # the draft has it quoted, most callers do not
         if not _KEY.fullmatch(key):
             raise WrongValue("is no key; send 1 to 255 visible ASCII characters", "Idempotency-Key")
-    respond_async, wait_s = False, None
-    for part in (prefer or "").split(","):
-        token = part.partition(";")[0].strip()
-        if token.lower() == "respond-async":
-            respond_async = True
-        elif found := _WAIT.fullmatch(token):
-            wait_s = _seconds(found[1], max_wait_s)
+    given = _read(prefer or "")
+    respond_async = not given.get("respond-async", "not given")  # it has no value
+    wait_s = _seconds(given["wait"], max_wait_s) if "wait" in given else None
     if wait_s == 0 and not respond_async:
         raise WrongValue("wait=0 leaves no time to answer; add respond-async", "Prefer")
     return Preferences(respond_async, wait_s, key)
+
+
+def _read(prefer: str) -> dict[str, str]:
+    """Return the preferences by name; the first of several with one name counts (RFC 7240, 2)."""
+    given: dict[str, str] = {}
+    for part in _QUOTED.sub(_without_marks, prefer).split(","):
+        name, _, value = part.partition(";")[0].partition("=")
+        given.setdefault(name.strip().lower(), value.strip())
+    return given
+
+
+def _without_marks(quoted: re.Match[str]) -> str:
+    """Return a quoted text without what would end the preference that it belongs to."""
+    return re.sub('[",;=]', "", quoted[0])
 
 
 def _seconds(text: str, max_wait_s: float) -> float:
