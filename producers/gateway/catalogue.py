@@ -1,23 +1,33 @@
-"""The endpoints about the mentors themselves."""
+"""The endpoints about the mentors themselves, which change with a release only.
 
-from dataclasses import asdict
-from typing import Annotated, cast
+A caller may keep an answer for a minute, and ask after that whether it still holds (RFC 9110, 13.1.2).
+"""
 
+import hashlib
+from collections.abc import Iterable
+from typing import Annotated
+
+import msgspec
 from fastapi import Path
 from starlette.responses import Response as HttpResponse
 
 from persona_system.models import Persona
 from persona_system.personas import Personas
-from producers.gateway.call import TheCall, json_response, timestamp
+from producers.gateway.call import Call, TheCall, json_response, timestamp
 from producers.gateway.schemas import PersonaOut, PersonaResponse, PersonasResponse
 
 
 class Catalogue:
-    """Tells of *personas*."""
+    """Tells of *personas*, as prepared when it is made."""
 
     def __init__(self, personas: Personas) -> None:
         self._personas = personas
-        self._all = [persona_out(persona) for persona in personas]
+        self._by_name = {persona.name: persona_out(persona) for persona in personas}
+        self._all = list(self._by_name.values())
+        digest = hashlib.blake2b(msgspec.json.encode(self._all), digest_size=8).hexdigest()
+        # weak, since each answer has its own time and id; one for all, since they change together
+        self._etag = f'W/"{digest}"'
+        self._headers = (("etag", self._etag), ("cache-control", "private, max-age=60"))
 
     async def personas(self, call: TheCall) -> HttpResponse:
         """List the mentors."""
@@ -28,22 +38,45 @@ class Catalogue:
             "timestamp": timestamp(),
             "request_id": call.request_id,
         }
-        return json_response(told)
+        return self._answer(told, call)
 
     async def persona(
-        self, name: Annotated[str, Path(description="in any letter case, or in Korean")], call: TheCall
+        self,
+        name: Annotated[str, Path(description="in any letter case, or in Korean", examples=["Lua"])],
+        call: TheCall,
     ) -> HttpResponse:
         """Show one mentor."""
         told: PersonaResponse = {
             "success": True,
-            "persona": persona_out(self._personas.find(name, "name")),
+            "persona": self._by_name[self._personas.find(name, "name").name],
             "timestamp": timestamp(),
             "request_id": call.request_id,
         }
-        return json_response(told)
+        return self._answer(told, call)
+
+    def _answer(self, told: PersonasResponse | PersonaResponse, call: Call) -> HttpResponse:
+        known = call.header("if-none-match")
+        if known is not None and _names(self._etag, known.split(",")):
+            return HttpResponse(status_code=304, headers=dict(self._headers))
+        return json_response(told, headers=self._headers)
+
+
+def _names(etag: str, known: Iterable[str]) -> bool:
+    """Tell whether *etag* is among *known*, by the weak comparison."""
+    return any(one.strip().removeprefix("W/") in (etag.removeprefix("W/"), "*") for one in known)
 
 
 def persona_out(persona: Persona) -> PersonaOut:
     """Return *persona* as callers read it."""
-    fields = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(persona).items()}
-    return cast("PersonaOut", fields)
+    return {
+        "name": persona.name,
+        "korean_name": persona.korean_name,
+        "role": persona.role,
+        "traits": list(persona.traits),
+        "strengths": list(persona.strengths),
+        "prompt_style": persona.prompt_style,
+        "preferred_tones": list(persona.preferred_tones),
+        "best_for_tones": list(persona.best_for_tones),
+        "best_for_paces": list(persona.best_for_paces),
+        "best_for_intents": list(persona.best_for_intents),
+    }
