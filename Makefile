@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check chaos bench bench-cache lock clean
+.PHONY: help setup demo up test check chaos bench bench-cache api-docs lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ bench: setup ## measure this machine beside bare Celery (about 2 minutes)
 bench-cache: setup ## measure the cache: simulated traces, then this machine (about 6 minutes)
 	@$(BIN)/ion simulate cache $(ARGS)
 	@$(BIN)/ion bench-cache $(ARGS)
+
+api-docs: setup ## ask a gateway for the examples of the HTTP API, write docs/api.md
+	@$(BIN)/python -m tests.support.api_docs
 
 lock: ## renew requirements.lock from pyproject.toml (needs uv)
 	@uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \

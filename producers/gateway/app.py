@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ from producers.gateway.errors import GatewayError, refusal_of
 from producers.gateway.health import Health
 from producers.gateway.jobs import Jobs
 from producers.gateway.looks import looks_of
+from producers.gateway.openapi import api_document
+from producers.gateway.pages import page_routes
 from producers.gateway.ports import Door, NoMeter, OpenDoor
 from producers.gateway.probe import Probe, probing
 from producers.gateway.processing import Processing
@@ -85,7 +88,10 @@ def build_gateway(
         redoc_url=None,
         openapi_url=None,
     )
-    app.router.routes.extend(api_routes(ends, BodyReader(settings)))
+    routes = api_routes(ends, BodyReader(settings))
+    app.router.routes.extend(routes)
+    if settings.docs:
+        app.router.routes.extend(page_routes(partial(api_document, routes, anonymous=settings.anonymous)))
     app.router.routes.extend(service_routes(health, exposition))
     app.router.redirect_slashes = False
     for kind in (HTTPException, RequestValidationError, ValidationError, *_OURS, Exception):

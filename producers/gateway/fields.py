@@ -34,10 +34,12 @@ def message_field(about: str, *examples: str) -> Any:
     return Field(description=described, examples=[*examples], json_schema_extra=text_schema(MAX_TEXT_CHARS))
 
 
-def _spellings() -> list[str]:
-    """Return what else than their names is taken for intents."""
-    names = [*INTENT_ALIASES, *(name.replace("_", "-") for name in (*INTENTS, *INTENT_ALIASES))]
-    return [name for name in dict.fromkeys(names) if name not in INTENTS]
+INTENT_SPELLINGS = tuple(
+    dict.fromkeys(
+        [*INTENTS, *INTENT_ALIASES, *(name.replace("_", "-") for name in (*INTENTS, *INTENT_ALIASES))]
+    )
+)
+"""What is taken for intents: their names, and other spellings of them."""
 
 
 def _one_of(names: tuple[str, ...], example: str) -> Any:
@@ -53,7 +55,7 @@ IntentSpelling = Annotated[
         description="an intent, or another spelling of one: "
         f"{', '.join(f'`{alias}` means {name}' for alias, name in INTENT_ALIASES.items())}; "
         "dashes count as underscores",
-        json_schema_extra={"enum": [*INTENTS, *_spellings()]},
+        json_schema_extra={"enum": [*INTENT_SPELLINGS]},
         examples=["seek_advice"],
     ),
 ]

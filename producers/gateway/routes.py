@@ -1,10 +1,10 @@
 """The table of the API: every address, its method, what it takes, and what it may end in."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi.routing import APIRoute
+from starlette.responses import StreamingResponse
 
 from persona_system.errors import UnknownPersona
 from producers.errors import Unavailable
@@ -12,16 +12,21 @@ from producers.gateway.admin import Admin
 from producers.gateway.body import BodyReader, BodyRoute
 from producers.gateway.catalogue import Catalogue
 from producers.gateway.described import (
-    COMMON_HEADERS,
+    COMMON,
+    COMMON_V1,
     EVERYWHERE,
-    JOB_HEADERS,
     WITH_BODY,
     WITH_CREDENTIALS,
+    WITH_FLEET,
     WITH_KEY,
     WITH_WORK,
+    Kind,
+    Kinds,
     error_responses,
+    headers,
+    parameters,
 )
-from producers.gateway.errors import Forbidden, TooManyRequests, UnknownJob
+from producers.gateway.errors import Forbidden, MissingField, TooManyRequests, UnknownJob
 from producers.gateway.health import Health
 from producers.gateway.jobs import Jobs
 from producers.gateway.processing import Processing
@@ -39,7 +44,25 @@ from producers.gateway.schemas import (
     StatusResponse,
 )
 
-_ENDED = (*EVERYWHERE, *WITH_CREDENTIALS)
+_ASKED: Kinds = (*EVERYWHERE, *WITH_CREDENTIALS)
+_PREFERENCES = headers(["Preference-Applied"])
+_FOLLOW = {
+    name: {
+        "operationId": name,
+        "parameters": {"job_id": "$response.body#/job_id"},
+        "description": description,
+    }
+    for name, description in (
+        ("get_job", "Ask where it stands."),
+        ("follow_job", "Listen until it has ended."),
+    )
+}
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events."""
+
+    media_type = "text/event-stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,97 +80,142 @@ def api_routes(ends: Endpoints, reader: BodyReader) -> list[APIRoute]:
     """Return the routes of both versions; the most frequent come first."""
     processing, jobs, admin = ends.processing, ends.jobs, ends.admin
 
-    def post(
-        path: str, endpoint: Any, model: Any, tag: str, *more: type[Exception], **given: Any
-    ) -> APIRoute:
-        errors = (*_ENDED, *WITH_BODY, *WITH_WORK, *more)
-        return BodyRoute(path, endpoint, reader=reader, **_described(endpoint, model, tag, errors, given))
+    def post(name: str, path: str, endpoint: Any, model: Any, *errors: Kind, **told: Any) -> APIRoute:
+        errors = (*_ASKED, *WITH_BODY, *errors)
+        return BodyRoute(path, endpoint, reader=reader, **_described(name, endpoint, model, errors, told))
 
-    def get(
-        path: str, endpoint: Any, model: Any, tag: str, *errors: type[Exception], **given: Any
-    ) -> APIRoute:
-        return APIRoute(path, endpoint, methods=["GET"], **_described(endpoint, model, tag, errors, given))
+    def get(name: str, path: str, endpoint: Any, model: Any, *errors: Kind, **told: Any) -> APIRoute:
+        return APIRoute(path, endpoint, methods=["GET"], **_described(name, endpoint, model, errors, told))
 
-    def act(path: str, endpoint: Any, model: Any, *errors: type[Exception]) -> APIRoute:
-        errors = (*_ENDED, Forbidden, Unavailable, *errors)
-        return APIRoute(path, endpoint, methods=["POST"], **_described(endpoint, model, "cache", errors, {}))
+    def act(name: str, path: str, endpoint: Any, model: Any, *errors: Kind, **told: Any) -> APIRoute:
+        errors = (*_ASKED, Forbidden, Unavailable, *errors)
+        return APIRoute(path, endpoint, methods=["POST"], **_described(name, endpoint, model, errors, told))
 
     return [
         post(
+            "process",
             "/api/v2/process",
             processing.process,
             ProcessResponse,
-            "process",
-            Forbidden,
+            *WITH_WORK,
             *WITH_KEY,
-            headers=JOB_HEADERS,
+            Forbidden,
+            tag="process",
+            headers=("Prefer", "IdempotencyKey"),
             responses={
-                202: {"model": JobResponse, "description": "Accepted; `Location` says where to follow."}
+                200: {"headers": _PREFERENCES},
+                202: {
+                    "model": JobResponse,
+                    "description": "Accepted; `Location` says where to follow.",
+                    "headers": {**headers(["Location"]), **_PREFERENCES},
+                    "links": _FOLLOW,
+                },
             },
         ),
-        post("/api/v2/recommend", processing.recommend, RecommendResponse, "process"),
         post(
+            "recommend",
+            "/api/v2/recommend",
+            processing.recommend,
+            RecommendResponse,
+            *WITH_WORK,
+            tag="process",
+        ),
+        post(
+            "bulk_process",
             "/api/v2/bulk-process",
             processing.bulk,
             BulkResponse,
-            "process",
+            *WITH_FLEET,
             TooManyRequests,
-            headers=JOB_HEADERS,
+            tag="process",
+            headers=("Wait", "IdempotencyKey"),
+            responses={200: {"headers": _PREFERENCES}},
         ),
-        get("/api/v2/jobs/{job_id}", jobs.get, JobResponse, "jobs", *_ENDED, UnknownJob, Unavailable),
         get(
+            "get_job",
+            "/api/v2/jobs/{job_id}",
+            jobs.get,
+            JobResponse,
+            *_ASKED,
+            UnknownJob,
+            Unavailable,
+            tag="jobs",
+        ),
+        get(
+            "follow_job",
             "/api/v2/jobs/{job_id}/events",
             jobs.events,
             None,
-            "jobs",
-            *_ENDED,
+            *_ASKED,
             UnknownJob,
             Unavailable,
-            responses={
-                200: {"description": "The events.", "content": {"text/event-stream": {}}},
-                204: {"description": "There is nothing more."},
-            },
+            tag="jobs",
+            response_class=EventStream,
+            responses={204: {"description": "There is nothing more: the listener has seen the end."}},
         ),
-        get("/api/v2/personas", ends.catalogue.personas, PersonasResponse, "personas", *_ENDED),
         get(
+            "list_personas",
+            "/api/v2/personas",
+            ends.catalogue.personas,
+            PersonasResponse,
+            *_ASKED,
+            tag="personas",
+        ),
+        get(
+            "get_persona",
             "/api/v2/personas/{name}",
             ends.catalogue.persona,
             PersonaResponse,
-            "personas",
-            *_ENDED,
+            *_ASKED,
             UnknownPersona,
+            tag="personas",
         ),
-        get("/api/v2/cache-stats", admin.stats, CacheStatsResponse, "cache", *_ENDED, Unavailable),
-        act("/api/v2/cache/clear", admin.clear, InvalidatedResponse),
-        act("/api/v2/cache/invalidate", admin.invalidate, InvalidatedResponse),
-        get("/api/v2/health", ends.health.health, HealthResponse, "service", *EVERYWHERE),
-        get("/api/v2/status", ends.health.status, StatusResponse, "service", *_ENDED),
+        get(
+            "cache_stats",
+            "/api/v2/cache-stats",
+            admin.stats,
+            CacheStatsResponse,
+            *_ASKED,
+            Unavailable,
+            tag="cache",
+        ),
+        act("clear_cache", "/api/v2/cache/clear", admin.clear, InvalidatedResponse, tag="cache"),
+        act(
+            "invalidate_cache",
+            "/api/v2/cache/invalidate",
+            admin.invalidate,
+            InvalidatedResponse,
+            MissingField,
+            tag="cache",
+        ),
+        get("health", "/api/v2/health", ends.health.health, HealthResponse, *EVERYWHERE, tag="service"),
+        get("status", "/api/v2/status", ends.health.status, StatusResponse, *_ASKED, tag="service"),
         post(
+            "process_v1",
             "/api/persona/process",
             processing.process_v1,
             ProcessV1Response,
-            "v1",
+            *WITH_WORK,
+            tag="v1",
+            common=COMMON_V1,
             deprecated=True,
         ),
     ]
 
 
-def _described(
-    endpoint: Callable[..., Any],
-    model: Any,
-    tag: str,
-    errors: tuple[type[Exception], ...],
-    given: dict[str, Any],
-) -> dict[str, Any]:
+def _described(name: str, endpoint: Any, model: Any, errors: Kinds, told: dict[str, Any]) -> dict[str, Any]:
+    """Return what the framework is told of a route; the rest is written by ``openapi``."""
     summary, _, rest = (endpoint.__doc__ or "").partition("\n")
-    headers = [*COMMON_HEADERS, *given.pop("headers", ())]
+    named = [*told.pop("headers", ()), *told.pop("common", COMMON)]
+    refused = error_responses(errors, has_body=any(kind in errors for kind in WITH_BODY))
     return {
         "response_model": model,
-        "tags": [tag],
+        "response_description": model.__doc__ or "The events.",
+        "tags": [told.pop("tag")],
         "summary": summary.rstrip("."),
-        "description": "\n".join(line.strip() for line in f"{summary}\n{rest}".splitlines()),
-        "operation_id": endpoint.__name__,
-        "responses": {**error_responses(errors), **given.pop("responses", {})},
-        "openapi_extra": {"parameters": headers},
-        **given,
+        "description": "\n".join(line.strip() for line in rest.strip().splitlines()).replace(".  ", ". "),
+        "operation_id": name,
+        "responses": {**refused, **told.pop("responses", {})},
+        "openapi_extra": {"parameters": parameters(named)},
+        **told,
     }

@@ -62,7 +62,7 @@ class GatewaySettings(BaseSettings):
         default=(),
         description='origins of web apps that may call, as a JSON list, e.g. ["https://a.example"]',
     )
-    docs: bool = Field(default=True, description="serve the documentation at /docs and /redoc")
+    docs: bool = Field(default=True, description="serve the documentation at /docs, /redoc and /openapi.json")
     metrics: bool = Field(default=False, description="serve /metrics for Prometheus")
     region: str = Field(
         default="local",
