@@ -10,13 +10,13 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Never
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from persona_system.errors import shorten
 from producers.gateway.call import Call
@@ -83,9 +83,7 @@ class BodyReader:
 def parse(raw: bytes) -> Any:
     """Return the JSON value in *raw*; raise MalformedBody for what is not exactly one, in UTF-8."""
     try:
-        value = json.loads(
-            raw.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_float
-        )
+        value = _DECODER.decode(raw.decode())
     except UnicodeDecodeError as error:
         raise MalformedBody(f"the body is not UTF-8: byte {error.start}", "body") from None
     except json.JSONDecodeError as error:
@@ -129,6 +127,10 @@ def _refuse_constant(name: str) -> Never:
     raise MalformedBody(f"{name} is no JSON number", "body")
 
 
+# made once: it takes longer than reading a body
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant, parse_float=_float)
+
+
 class BodyRoute(APIRoute):
     """A route of the framework, described by its endpoint's annotations, that reads its body its own way.
 
@@ -147,3 +149,25 @@ class BodyRoute(APIRoute):
             await response(scope, receive, send)
 
         self.app = answer
+
+
+class Shortcut:
+    """Hands a POST to its BodyRoute by one look-up; everything else goes to *app*, the framework's.
+
+    The framework's own way there (seven layers, and a search through its routes) takes 40 us, as much as all
+    that the gateway does for an answer from the cache.  Errors pass through to the edge, which answers them
+    as the framework's handlers do.
+    """
+
+    def __init__(self, app: ASGIApp, routes: Iterable[APIRoute]) -> None:
+        self._app = app
+        self._routes = {route.path: route for route in routes if isinstance(route, BodyRoute)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request of *scope*."""
+        route = self._routes.get(scope["path"]) if scope["type"] == "http" else None
+        if route is None or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = route
+        await route.app(scope, receive, send)
