@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 from starlette.responses import Response as HttpResponse
 
+from producers.admission import QueueState
 from producers.gateway import metrics
 from producers.gateway.call import TheCall
 from producers.gateway.condition import ServiceState
@@ -105,12 +106,16 @@ class Families(Collector):
         latencies = {
             (name,): one["latency_ms"] / 1000 for name, one in told.items() if one["latency_ms"] is not None
         }
-        ages = {(name,): age_s for name, queue in queues.items() if (age_s := queue.oldest_age_s) is not None}
+        ages = {(name,): age_s for name, queue in queues.items() if (age_s := _age_s(queue)) is not None}
         yield _gauge(metrics.DEPENDENCY_UP, up)
         yield _gauge(metrics.DEPENDENCY_LATENCY, latencies)
         yield _gauge(metrics.QUEUE_LENGTH, {(name,): queue.length for name, queue in queues.items()})
         yield _gauge(metrics.QUEUE_AGE, ages)
         yield _gauge(metrics.WORKERS, {} if workers is None else {(): workers})
+
+
+def _age_s(queue: QueueState) -> float | None:
+    return queue.oldest_age_s if queue.length else 0.0
 
 
 def _counter(shown: Metric, counts: Mapping[LabelsT, float]) -> Family:

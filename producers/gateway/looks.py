@@ -7,7 +7,7 @@ put into words by ``trouble``: details are public, so they name neither addresse
 import contextlib
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import redis
 
@@ -23,6 +23,7 @@ from workers.store.errors import StoreError
 if TYPE_CHECKING:
     from producers.gateway.settings import GatewaySettings
     from producers.settings import ClientSettings
+    from workers.store.engine import Store
 
 PING_EVERY_S = 5.0  # a ping of all workers costs each of them a message, and us a second
 _PING_S = 0.8
@@ -30,30 +31,26 @@ _DATABASE_S = 1.0  # with a lock that another process holds
 
 
 class Look(Protocol):
-    """Looks at one dependency, again and again, from one thread."""
+    """Looks at one dependency, again and again, from one thread; connects, and connects again, by itself."""
 
     def look(self) -> Finding:
         """Return what there is to know; raise a ProducerError or StoreError if it is away."""
 
     def close(self) -> None:
-        """Give connections back; another look makes new ones."""
+        """Give connections back."""
 
 
-OpenLook = Callable[[], Look]
-"""Makes a look; raises as the look does.  Made anew after a failure, since addresses may have changed."""
-
-
-def looks_of(settings: "GatewaySettings", fleet: "ClientSettings") -> dict[str, OpenLook]:
+def looks_of(settings: "GatewaySettings", fleet: "ClientSettings") -> dict[str, Look]:
     """Return how to look at each dependency of a gateway to *fleet*."""
-    looks: dict[str, OpenLook] = {
-        "broker": lambda: BrokerLook(fleet),
-        "replies": lambda: ServerLook("the reply store", fleet.urls()[1], fleet),
-        "workers": lambda: WorkersLook(fleet),
+    looks: dict[str, Look] = {
+        "broker": BrokerLook(fleet),
+        "replies": ServerLook("the reply store", lambda: fleet.urls()[1], fleet),
+        "workers": WorkersLook(fleet),
     }
     if fleet.cache_url is None or fleet.cache_url.get_secret_value():  # empty: there is to be none
-        looks["cache"] = lambda: CacheLook(fleet)
+        looks["cache"] = ServerLook("the cache", fleet.cache_address, fleet)
     if not settings.anonymous:  # keys are kept there
-        looks["database"] = lambda: DatabaseLook(fleet.database_address())
+        looks["database"] = DatabaseLook(fleet)
     return looks
 
 
@@ -76,41 +73,75 @@ _TROUBLE: dict[type[Exception], str] = {  # the first that fits counts
 }
 
 
+class _Closable(Protocol):
+    def close(self) -> None:
+        """Give connections back."""
+
+
+LinkT = TypeVar("LinkT", bound=_Closable)
+
+
+class _Link(Generic[LinkT]):
+    """What *make* makes of an address, and makes anew when the address is another one."""
+
+    def __init__(self, make: Callable[[str], LinkT]) -> None:
+        self._make = make
+        self._made: tuple[str, LinkT] | None = None
+
+    def to(self, address: str) -> LinkT:
+        """Return the link to *address*."""
+        if self._made is None or self._made[0] != address:
+            self.close()
+            self._made = address, self._make(address)
+        return self._made[1]
+
+    def close(self) -> None:
+        """Give connections back."""
+        made, self._made = self._made, None
+        if made is not None:
+            with contextlib.suppress(redis.RedisError, OSError):  # we are done with it either way
+                made[1].close()
+
+
 class BrokerLook:
     """Asks the broker how full its queues are."""
 
     def __init__(self, fleet: "ClientSettings") -> None:
-        self._publisher = _publisher(fleet)
+        self._fleet = fleet
         self._limits = fleet.queue_limits(names.INTERACTIVE)
+        self._link = _Link(_publisher(fleet))
 
     def look(self) -> Finding:
         """Return the state of every queue; degraded if the one that callers wait for is at its limits."""
-        queues = tuple((name, self._publisher.queue_state(name)) for name in names.QUEUES)
+        publisher = self._link.to(self._fleet.urls()[0])
+        queues = tuple((name, publisher.queue_state(name)) for name in names.QUEUES)
         full = refusal(names.INTERACTIVE, dict(queues)[names.INTERACTIVE], self._limits, None)
         return Finding(queues=queues) if full is None else Finding("degraded", full.why, queues)
 
     def close(self) -> None:
         """Give the connection back."""
-        self._publisher.close()
+        self._link.close()
 
 
 class WorkersLook:
     """Asks the broker for workers or, where it does not tell, the workers themselves, now and then."""
 
     def __init__(self, fleet: "ClientSettings") -> None:
-        self._publisher = _publisher(fleet)
+        self._fleet = fleet
+        self._link = _Link(_publisher(fleet))
         self._pinged: tuple[float, Finding] | None = None
 
     def look(self) -> Finding:
         """Return how many there are; raise Unavailable if the broker does not say."""
-        count = self._publisher.workers(names.INTERACTIVE)
-        return self._ping() if count is None else _staffed(count)
+        publisher = self._link.to(self._fleet.urls()[0])
+        count = publisher.workers(names.INTERACTIVE)
+        return self._ping(publisher) if count is None else _staffed(count)
 
-    def _ping(self) -> Finding:
+    def _ping(self, publisher: BrokerPublisher) -> Finding:
         now = time.monotonic()
         if self._pinged is None or now - self._pinged[0] >= PING_EVERY_S:
             try:
-                found = _staffed(self._publisher.ping_workers(_PING_S))
+                found = _staffed(publisher.ping_workers(_PING_S))
             except AccessDenied:  # a user that may only produce hears no answers
                 found = Finding(detail="this broker does not tell of workers")
             self._pinged = now, found
@@ -118,73 +149,59 @@ class WorkersLook:
 
     def close(self) -> None:
         """Give the connection back."""
-        self._publisher.close()
+        self._link.close()
 
 
 class ServerLook:
-    """Pings a Redis or Valkey at *url*."""
+    """Pings the Redis or Valkey at *address*, if there is one; *what* names it in errors."""
 
-    def __init__(self, what: str, url: str, fleet: "ClientSettings") -> None:
-        self._what = what
-        self._client = open_reply_store(url, fleet.connect_timeout_s, fleet.publish_timeout_s)
+    def __init__(self, what: str, address: Callable[[], str | None], fleet: "ClientSettings") -> None:
+        self._what, self._address = what, address
+        patience = (fleet.connect_timeout_s, fleet.publish_timeout_s)
+        self._link: _Link[redis.Redis] = _Link(lambda url: open_reply_store(url, *patience))
 
     def look(self) -> Finding:
-        """Return that it answers; raise a ProducerError."""
+        """Return that it answers, or that there is none; raise a ProducerError."""
+        url = self._address()
+        if url is None:
+            return Finding(detail="there is none")
         try:
-            self._client.ping()
+            self._link.to(url).ping()
         except (redis.RedisError, OSError) as error:
             raise fault_of(error, self._what) from None
         return Finding()
 
     def close(self) -> None:
         """Give the connections back."""
-        with contextlib.suppress(Exception):  # we are done with it either way
-            self._client.close()
-
-
-class CacheLook:
-    """Pings the cache, if there is one; that of a stack on this machine may come later."""
-
-    def __init__(self, fleet: "ClientSettings") -> None:
-        self._fleet = fleet
-        self._server: ServerLook | None = None
-
-    def look(self) -> Finding:
-        """Return that it answers, or that there is none; raise a ProducerError."""
-        url = self._fleet.cache_address()
-        if url is None:
-            return Finding(detail="there is none")
-        if self._server is None:
-            self._server = ServerLook("the cache", url, self._fleet)
-        return self._server.look()
-
-    def close(self) -> None:
-        """Give the connections back."""
-        if self._server is not None:
-            self._server.close()
+        self._link.close()
 
 
 class DatabaseLook:
-    """Reads from the database at *url*."""
+    """Reads from the database."""
 
-    def __init__(self, url: str) -> None:
-        from workers.store.engine import open_store  # noqa: PLC0415 - many a gateway needs no database
-
-        self._store = open_store(url, _DATABASE_S)
+    def __init__(self, fleet: "ClientSettings") -> None:
+        self._fleet = fleet
+        self._link = _Link(_store)
 
     def look(self) -> Finding:
-        """Return that it can be read; raise StoreUnavailable."""
-        with self._store.reading() as connection:
+        """Return that it can be read; raise StoreUnavailable or UnusableUrl."""
+        with self._link.to(self._fleet.database_address()).reading() as connection:
             connection.exec_driver_sql("SELECT 1")
         return Finding()
 
     def close(self) -> None:
         """Give the connections back."""
-        self._store.close()
+        self._link.close()
 
 
-def _publisher(fleet: "ClientSettings") -> BrokerPublisher:
-    return BrokerPublisher(fleet.urls()[0], fleet.connect_timeout_s, fleet.publish_timeout_s)
+def _store(url: str) -> "Store":
+    from workers.store.engine import open_store  # noqa: PLC0415 - many a gateway needs no database
+
+    return open_store(url, _DATABASE_S)
+
+
+def _publisher(fleet: "ClientSettings") -> Callable[[str], BrokerPublisher]:
+    return lambda url: BrokerPublisher(url, fleet.connect_timeout_s, fleet.publish_timeout_s)
 
 
 def _staffed(count: int) -> Finding:

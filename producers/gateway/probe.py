@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 from producers.errors import Overloaded, ProducerError
 from producers.gateway.condition import Finding, Seen, ServiceState
-from producers.gateway.looks import Look, OpenLook, trouble
+from producers.gateway.looks import Look, trouble
 from workers.store.errors import StoreError
 
 EVERY_S = 1.0
@@ -25,11 +25,11 @@ logger = logging.getLogger(__name__)
 
 
 class Probe:
-    """Keeps looking at what *looks* open, from ``start`` to ``close``; *clock* is in seconds."""
+    """Keeps looking with *looks*, from ``start`` to ``close``; *clock* is in seconds."""
 
     def __init__(
         self,
-        looks: Mapping[str, OpenLook],
+        looks: Mapping[str, Look],
         every_s: float = EVERY_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -62,22 +62,17 @@ class Probe:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _keep_looking(self, name: str) -> None:
-        look: Look | None = None
+        look = self._looks[name]
         while not self._stop.is_set():
             began = self._clock()
+            error: Exception | None = None
             try:
-                if look is None:
-                    look = self._looks[name]()
-                finding, error = look.look(), None
+                finding = look.look()
             except Exception as caught:  # noqa: BLE001 - whatever it is, it is told, and looked at again
                 finding, error = _finding_of(caught), caught
-                if look is not None:
-                    look.close()
-                    look = None
             self._note(name, finding, began, error)
             self._stop.wait(self._every_s)
-        if look is not None:
-            look.close()
+        look.close()
 
     def _note(self, name: str, finding: Finding, began: float, error: Exception | None) -> None:
         before, now = self._seen[name], self._clock()
