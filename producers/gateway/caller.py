@@ -7,10 +7,9 @@ from typing import Literal
 
 from persona_system.models import Context
 from producers.gateway.errors import Forbidden, UnknownJob
+from producers.roles import Role
 
-Role = Literal["user", "service", "admin"]
 Proof = Literal["key", "token", "none"]
-ROLES: tuple[Role, ...] = ("user", "service", "admin")
 
 _OWNER_CHARS = 32  # hexadecimal: 128 bits, so nobody finds another subject with the same
 _OWN_CHARS = 32
