@@ -46,7 +46,9 @@ class AsyncJobHandle(Generic[ResultT]):
 
     async def outcome(self) -> JobOutcome[ResultT]:
         """Wait for the job's end and return how it ended; cancelling the wait leaves the job alone."""
-        return self._core.read(self._ref, self.job_id, await asyncio.shield(self._future))
+        future = self._future
+        ended = future.result() if future.done() else await asyncio.shield(future)
+        return self._core.read(self._ref, self.job_id, ended)
 
     def __await__(self) -> Generator[Any, None, ResultT]:
         ended = yield from asyncio.shield(self._future).__await__()

@@ -21,7 +21,7 @@ from persona_system.errors import PersonaError
 from producers.aio import AsyncPersonaClient
 from producers.errors import ProducerError
 from producers.gateway.admin import Admin
-from producers.gateway.body import BodyReader
+from producers.gateway.body import BodyReader, Shortcut
 from producers.gateway.call import Call, error_response
 from producers.gateway.catalogue import Catalogue
 from producers.gateway.edge import Edge
@@ -98,7 +98,7 @@ def build_gateway(
         app.add_exception_handler(kind, _answer_error)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **_cors(settings))
-    return Edge(app, settings, door, NoMeter() if exposition is None else exposition.meter)
+    return Edge(Shortcut(app, routes), settings, door, NoMeter() if exposition is None else exposition.meter)
 
 
 _AT_ONCE = timedelta(0)
