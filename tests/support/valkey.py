@@ -26,7 +26,8 @@ class Server:
         self._socket = directory / "s.sock"
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"unix://{self._socket}"
-        self.client: redis.Redis = redis.Redis.from_url(self.url, protocol=2, socket_timeout=60)  # a busy machine
+        patience_s = 60  # redis-py's own is 5: too little on a busy machine
+        self.client: redis.Redis = redis.Redis.from_url(self.url, protocol=2, socket_timeout=patience_s)
 
     def start(self) -> None:
         """Start it, and return when it answers."""
