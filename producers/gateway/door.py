@@ -16,7 +16,6 @@ from producers.gateway.tokens import Tokens
 from workers.store.api_keys import split_key
 
 _HOW = "send an API key (X-API-Key) or a token (Authorization: Bearer …)"
-_KEYS_BEGIN = "ion_"
 
 
 class Limits(Protocol):
@@ -65,20 +64,22 @@ class GuardedDoor:
             await self._limits.caller(call.caller.identity, jobs)
 
     async def _known(self, credentials: str) -> Caller | None:
-        if credentials.startswith(_KEYS_BEGIN):
+        if credentials.startswith("ion_"):
             return await self._keys.caller(credentials)
         return None if self._tokens is None else await self._tokens.caller(credentials)
 
 
 def _credentials(call: Call) -> str | None:
     """Return what the caller shows; None: nothing.  What cannot be read, or is two things, is never known."""
-    bearer, key = call.header("authorization"), call.header("x-api-key")
+    bearer, key = call.headers.get(b"authorization"), call.headers.get(b"x-api-key")
     if bearer is not None:
-        scheme, _, bearer = bearer.partition(" ")
-        bearer = bearer.strip() if scheme.lower() == "bearer" else ""
-    if bearer is None:
-        return key if key is None or key.startswith(_KEYS_BEGIN) else ""
-    return bearer if key in (None, bearer) else ""
+        scheme, _, bearer = bearer.partition(b" ")
+        shown = bearer.strip() if scheme.lower() == b"bearer" and key in (None, bearer) else b""
+    elif key is not None:
+        shown = key if key.startswith(b"ion_") else b""
+    else:
+        return None
+    return shown.decode("latin-1")
 
 
 def _key_id(credentials: str) -> str:
