@@ -22,6 +22,7 @@ from workers.contract import names
 from workers.contract.refs import PROCESS, RECOMMEND, TaskRef
 
 if TYPE_CHECKING:
+    from persona_system.cache.redis_cache import RedisCache
     from producers.settings import ClientSettings
 
 ResultT = TypeVar("ResultT")
@@ -146,6 +147,13 @@ class AsyncPersonaClient:
     async def knows(self, job_id: str) -> bool:
         """Tell whether a durable job of this id was sent in the last hour.  Raises Unavailable."""
         return await asyncio.to_thread(self._core.knows, job_id)
+
+    def cache(self) -> "RedisCache | None":
+        """Return this client's part in the fleet's cache, for use in a thread; None: there is no cache.
+
+        What is invalidated through it is void in this process at once, and then in every other.
+        """
+        return self._core.cache()
 
     async def close(self, patience: timedelta = timedelta(seconds=5)) -> None:
         """Send what is gathered and wait up to *patience* for it; what is left ends as ClientClosed."""

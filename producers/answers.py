@@ -40,7 +40,7 @@ class ClientAnswers:
     """A client's part in the shared cache at *url*; safe to use from many threads."""
 
     def __init__(self, url: str, timeout_s: float, max_entries: int, max_bytes: int) -> None:
-        redis = RedisCache(url, timeout_s)
+        self.redis = redis = RedisCache(url, timeout_s)
         self._cache = TwoTierCache(LocalCache(max_entries, max_bytes) if max_entries else None, redis)
         self._counters = redis.counters
         self._popularity = Popularity()

@@ -33,7 +33,8 @@ from workers.contract.payloads import Outcome
 from workers.contract.refs import TaskRef
 
 if TYPE_CHECKING:
-    from producers.answers import ClientAnswers  # needs redis: see load
+    from persona_system.cache.redis_cache import RedisCache  # needs redis: see load
+    from producers.answers import ClientAnswers  # likewise
     from producers.settings import ClientSettings  # takes 0.3 s to import; loaded when a client is made
 
 
@@ -223,6 +224,11 @@ class ClientCore(Generic[WaiterT]):
     ) -> list[JobOutcome[ResultT]]:
         """Return how each job of a batch ended."""
         return [self.read(ref, job_id, one) for job_id, one in zip(ids, settled, strict=True)]
+
+    def cache(self) -> "RedisCache | None":
+        """Return this process's part in the fleet's cache; None: there is no cache.  Raises ClientClosed."""
+        self._here()
+        return None if self._answers is None else self._answers.redis
 
     def close(self, patience_s: float = _CLOSE_PATIENCE_S) -> None:
         """Send what is gathered, wait up to *patience_s* for it, and end what is left as ClientClosed."""

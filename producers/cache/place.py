@@ -29,8 +29,8 @@ class Place:
 
 
 @contextmanager
-def reached(settings: "ClientSettings") -> Iterator[Place]:
-    """Give the cache that a client with *settings* uses.
+def reached(settings: "ClientSettings", mine: "RedisCache | None" = None) -> Iterator[Place]:
+    """Give the cache that a client with *settings* uses; *mine* is this process's part in it, if it has one.
 
     Raises the domain's Unavailable when its server is away, a producer's Unavailable when there is no cache,
     and InvalidInput when its address is none.
@@ -44,7 +44,8 @@ def reached(settings: "ClientSettings") -> Iterator[Place]:
 
     patience_s = settings.connect_timeout_s
     try:
-        store, cache = RedisStore(url, patience_s), RedisCache(url, patience_s)
+        store = RedisStore(url, patience_s)
+        cache = RedisCache(url, patience_s) if mine is None else mine
     except ValueError:  # it may quote the URL
         raise InvalidInput(
             "ION_CACHE_URL", "is no redis:// or unix:// address", "correct or unset it"
@@ -53,5 +54,6 @@ def reached(settings: "ClientSettings") -> Iterator[Place]:
         store.run(("PING",))
         yield Place(settings, cache, Inspection(store))
     finally:
-        cache.close()
+        if mine is None:
+            cache.close()
         store.close()

@@ -31,7 +31,7 @@ from producers.gateway.jobs import Jobs
 from producers.gateway.looks import looks_of
 from producers.gateway.openapi import api_document
 from producers.gateway.pages import page_routes
-from producers.gateway.ports import Door, NoMeter, OpenDoor
+from producers.gateway.ports import Door, NoAudit, NoMeter, OpenDoor
 from producers.gateway.probe import Probe, probing
 from producers.gateway.processing import Processing
 from producers.gateway.routes import Endpoints, api_routes
@@ -63,7 +63,7 @@ def build_gateway(
         processing=Processing(client, settings, door),
         jobs=Jobs(client, watch),
         catalogue=Catalogue(personas),
-        admin=Admin(fleet, personas),
+        admin=Admin(client, fleet, personas, NoAudit()),
         health=health,
     )
 
