@@ -5,18 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from producers.admission import QueueLimits
 from producers.errors import Unavailable
 from workers.contract.addresses import NoReplyStore, reply_url_of
 from workers.contract.names import BULK
+from workers.contract.settings import IonSettings
 from workers.contract.wire import MAX_MESSAGE_BYTES, MAX_MESSAGE_JOBS
 
 _NO_STACK = (OSError, ValueError)  # no note, or none that can be read
 
 
-class ClientSettings(BaseSettings):
+class ClientSettings(IonSettings):
     """How a client reaches the fleet, how it gathers jobs into batches, and when it refuses work.
 
     Without ``broker_url`` the client looks for a stack that runs on this machine in ``state_dir``.  The

@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from workers.contract.addresses import reply_url_of
+from workers.contract.settings import IonSettings
 
 
-class WorkerSettings(BaseSettings):
+class WorkerSettings(IonSettings):
     """What a worker needs to know; ``broker_url`` is the only one without a default.
 
     URLs may hold a password, hence the secret type: it prints masked.

@@ -6,9 +6,10 @@ from typing import Literal, Self
 
 import psutil
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from workers.contract.addresses import reply_url_of
+from workers.contract.settings import IonSettings
 
 MOST_WORKERS = 4  # by default; more is a choice, since each takes about 100 MB
 
@@ -20,7 +21,7 @@ def default_workers() -> int:
     return min(cores or 1, MOST_WORKERS)
 
 
-class LocalSettings(BaseSettings):
+class LocalSettings(IonSettings):
     """What runs on this machine, and where.
 
     With ``broker_url`` given, no Valkey is started and the workers use that server.  With ``cache_url``

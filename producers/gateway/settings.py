@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Self
 
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from workers.contract.settings import IonSettings
 
 _ON_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - every interface has the loopback's
 
 
-class GatewaySettings(BaseSettings):
+class GatewaySettings(IonSettings):
     """Where the gateway listens, whom it lets in, and what it refuses.
 
     How it reaches the fleet is the client's settings (``ION_BROKER_URL`` and the rest).
