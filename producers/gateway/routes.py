@@ -46,6 +46,9 @@ from producers.gateway.schemas import (
 
 _ASKED: Kinds = (*EVERYWHERE, *WITH_CREDENTIALS)
 _PREFERENCES = headers(["Preference-Applied"])
+_KEPT = {
+    304: {"description": "What the caller has still holds: `If-None-Match` has the `ETag` of an answer."}
+}
 _FOLLOW = {
     name: {
         "operationId": name,
@@ -160,6 +163,7 @@ def api_routes(ends: Endpoints, reader: BodyReader) -> list[APIRoute]:
             PersonasResponse,
             *_ASKED,
             tag="personas",
+            responses=_KEPT,
         ),
         get(
             "get_persona",
@@ -169,6 +173,7 @@ def api_routes(ends: Endpoints, reader: BodyReader) -> list[APIRoute]:
             *_ASKED,
             UnknownPersona,
             tag="personas",
+            responses=_KEPT,
         ),
         get(
             "cache_stats",
