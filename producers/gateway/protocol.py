@@ -19,7 +19,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from producers.gateway.call import error_body, new_request_id
-from producers.gateway.edge import V2_PREFIX, completed
+from producers.gateway.edge import V2_PREFIX, Headers, completed
 from producers.gateway.errors import (
     BodyTooSlow,
     GatewayError,
@@ -55,6 +55,7 @@ class PatientProtocol(HttpToolsProtocol):
     _in_message = _in_headers = False
     _ended = False  # nothing more is read
     _framing_bytes = 0
+    _unparsed = 0  # bytes of the body of a request to upgrade: the parser takes them for another protocol
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first request."""
@@ -99,6 +100,8 @@ class PatientProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Check what the parser lets pass, and hand the request on."""
         check_framing(self.headers, self.parser.get_http_version())
+        if self.parser.should_upgrade():
+            self._unparsed = unparsed_bytes(self.headers)
         if len(self.pipeline) >= self.patience.max_pipelined:
             raise MalformedRequest("too many requests at once; wait for answers")
         super().on_headers_complete()
@@ -115,7 +118,9 @@ class PatientProtocol(HttpToolsProtocol):
         self._framing_bytes -= len(body) * (1 + _FRAMING_PER_BYTE)
 
     def on_message_complete(self) -> None:
-        """End a request."""
+        """End a request, unless its body is yet to come."""
+        if self._unparsed:
+            return
         super().on_message_complete()
         self._in_message = False
         self._wait_no_more()
@@ -151,12 +156,21 @@ class PatientProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _feed(self, data: bytes) -> None:
-        try:
-            self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade as asked:  # we go on with HTTP/1.1, as we may (RFC 9110, 7.8)
-            rest = data[asked.args[0] :]
-            if rest:
-                self._feed(rest)
+        """Parse *data*; a request to upgrade is one like any other, as it may be (RFC 9110, 7.8)."""
+        while data:
+            if self._unparsed:
+                body, data = data[: self._unparsed], data[self._unparsed :]
+                self._unparsed -= len(body)
+                self.on_body(body)
+                if not self._unparsed:
+                    self.on_message_complete()
+                continue
+            try:
+                self.parser.feed_data(data)
+            except httptools.HttpParserUpgrade as asked:
+                data = data[asked.args[0] :]
+            else:
+                return
 
     def _under_way(self) -> bool:
         """Tell whether a request is being answered."""
@@ -241,7 +255,7 @@ class PatientProtocol(HttpToolsProtocol):
             self._watch_writing()
 
 
-def check_framing(headers: list[tuple[bytes, bytes]], version: str) -> None:
+def check_framing(headers: Headers, version: str) -> None:
     """Raise MalformedRequest for what the parser takes, and another server may read differently."""
     if version not in ("1.1", "1.0"):
         raise MalformedRequest("send HTTP/1.1")
@@ -251,3 +265,11 @@ def check_framing(headers: list[tuple[bytes, bytes]], version: str) -> None:
     codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
     if codings and (codings != [b"chunked"] or version == "1.0"):
         raise MalformedRequest("chunked, in HTTP/1.1, is the only one that is taken", "Transfer-Encoding")
+
+
+def unparsed_bytes(headers: Headers) -> int:
+    """Return the length of the body of a request to upgrade; raise MalformedRequest if it is not told."""
+    told = dict(headers)
+    if b"transfer-encoding" in told:
+        raise MalformedRequest("send a Content-Length, or do not ask for an upgrade", "Transfer-Encoding")
+    return int(told.get(b"content-length", b"0"))
