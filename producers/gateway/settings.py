@@ -4,9 +4,10 @@ import ipaddress
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
+from producers.gateway.rate_notation import parse_rate
 from workers.contract.settings import IonSettings
 
 _ON_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - every interface has the loopback's
@@ -78,6 +79,12 @@ class GatewaySettings(IonSettings):
         host = _ON_THIS_MACHINE.get(self.host, self.host)
         scheme = "http" if self.tls_cert is None else "https"
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @field_validator("rate_limit_key", "rate_limit_address", "rate_limit_refused")
+    @classmethod
+    def _is_rate(cls, notation: str) -> str:
+        parse_rate(notation)
+        return notation
 
     @model_validator(mode="after")
     def _is_safe(self) -> Self:

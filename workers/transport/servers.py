@@ -75,28 +75,14 @@ class _MasterPool(SentinelConnectionPool):
 
 def _master_pool(url: str, wrap: WrapConnection | None, options: dict[str, Any]) -> redis.ConnectionPool:
     address = SentinelAddress.of(url)
-    tls = address.query.get("ssl", "").lower() in {"1", "true", "yes"}
-    kind = SentinelManagedSSLConnection if tls else SentinelManagedConnection
-    extra = {name: value for name, value in address.query.items() if name not in _SENTINEL_OWN}
-    typed = parse_url(f"redis://?{urlencode(extra)}")
-    manager = Sentinel(
-        list(address.nodes),
-        sentinel_kwargs={
-            "username": address.query.get("sentinel_username"),
-            "password": address.query.get("sentinel_password"),
-            "socket_timeout": _NODE_TIMEOUT_S,
-            "socket_connect_timeout": _NODE_TIMEOUT_S,
-            "retry": Retry(NoBackoff(), 0),
-            "ssl": tls,
-            **{name: value for name, value in typed.items() if name.startswith("ssl_")},
-        },
-    )
-    credentials = {"username": address.username, "password": address.password}
+    kind = SentinelManagedSSLConnection if address.tls else SentinelManagedConnection
+    no_retry = {"retry": Retry(NoBackoff(), 0)}
+    manager = Sentinel(list(address.nodes), sentinel_kwargs={**address.sentinel_options(), **no_retry})
     pool: redis.ConnectionPool = _MasterPool(  # type: ignore[no-untyped-call]
         address.query["master_name"],
         manager,
         connection_class=kind if wrap is None else wrap(kind),
-        **{**options, **typed, **credentials, "db": address.database},
+        **{**options, **address.master_options()},
     )
     return pool
 
@@ -124,6 +110,36 @@ class SentinelAddress:
             username=unquote(user) or None,
             password=unquote(password) or None,
         )
+
+    @property
+    def tls(self) -> bool:
+        """Whether all of them speak TLS."""
+        return self.query.get("ssl", "").lower() in {"1", "true", "yes"}
+
+    def sentinel_options(self) -> dict[str, Any]:
+        """Return redis-py's options for a client of one sentinel."""
+        return {
+            "username": self.query.get("sentinel_username"),
+            "password": self.query.get("sentinel_password"),
+            "socket_timeout": _NODE_TIMEOUT_S,
+            "socket_connect_timeout": _NODE_TIMEOUT_S,
+            "ssl": self.tls,
+            **{name: value for name, value in self._given().items() if name.startswith("ssl_")},
+        }
+
+    def master_options(self) -> dict[str, Any]:
+        """Return redis-py's options for a connection to the master."""
+        return {
+            **self._given(),
+            "username": self.username,
+            "password": self.password,
+            "db": self.database,
+        }
+
+    def _given(self) -> dict[str, Any]:
+        """Return the URL's own options, each as the type that redis-py wants."""
+        extra = {name: value for name, value in self.query.items() if name not in _SENTINEL_OWN}
+        return dict(parse_url(f"redis://?{urlencode(extra)}"))
 
 
 def _node(host: str) -> tuple[str, int]:
