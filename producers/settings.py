@@ -32,6 +32,9 @@ class ClientSettings(IonSettings):
         default=None, description="Redis/Valkey for replies; by default the broker's server"
     )
     state_dir: Path = Field(default=Path(".ion"), description="where a local stack keeps its files")
+    catalogue_dir: Path | None = Field(
+        default=None, description="personas of the fleet's workers, for the gateway; default: ours"
+    )
 
     deadline_s: float = Field(default=30.0, gt=0, description="a job's time to live unless it says its own")
     max_text_chars: int = Field(default=32_768, ge=1, description="longest message accepted")

@@ -60,7 +60,10 @@ class Admin:
         return json_response(stats_body(report.total, call))
 
     async def clear(self, call: TheCall) -> HttpResponse:
-        """Void every cached answer, in every process at once.  Takes the role admin."""
+        """Void every cached answer, in every process at once.
+
+        It takes the role admin.  The fleet then computes answers anew.
+        """
         await self._check_right(call, "cache.clear", EVERYTHING)
         return await self._void(call, "cache.clear", EVERYTHING, [EVERYTHING])
 
@@ -77,9 +80,10 @@ class Admin:
             ),
         ],
     ) -> HttpResponse:
-        """Void the cached answers that *pattern* fits, in every process at once.  Takes the role admin.
+        """Void the cached answers that fit a pattern, in every process at once.
 
-        Those of a persona, of an endpoint, or of a person or conversation whose context was used.
+        It takes the role admin.  A pattern stands for the answers of a persona or an endpoint, or for those
+        that rest on the context of a person or a conversation.
         """
         await self._check_right(call, "cache.invalidate", pattern)
         tags = expanded([pattern], self._personas, _WORDING)

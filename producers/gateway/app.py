@@ -54,7 +54,7 @@ def build_gateway(
     """
     client = AsyncPersonaClient(fleet)
     watch = JobWatch(client)
-    personas = load_catalogue().personas
+    personas = load_catalogue(fleet.catalogue_dir).personas
     door = OpenDoor()
     probe = Probe(looks_of(settings, fleet))
     health = Health(probe, settings.region, _VERSION)
