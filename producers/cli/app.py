@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 from producers.cli import (
     analyze,
+    audit,
     bulk,
     bulk_runs,
     cache,
@@ -15,6 +16,7 @@ from producers.cli import (
     dead,
     doctor,
     gateway,
+    keys,
     personas,
     process,
     route,
@@ -52,6 +54,8 @@ def new_app() -> typer.Typer:
     app.add_typer(_cache_group(), name="cache")
     app.add_typer(_dead_group(), name="dead")
     add(app, "gateway", gateway.gateway, "The fleet over HTTP, until Ctrl-C.", gateway.GATEWAY_EXAMPLES)
+    app.add_typer(_keys_group(), name="keys")
+    app.add_typer(_audit_group(), name="audit")
     add(app, "config", config.config, "The settings in effect.", config.CONFIG_EXAMPLES)
     add(app, "doctor", doctor.doctor, "Why something does not work.", doctor.DOCTOR_EXAMPLES)
     return app
@@ -77,13 +81,31 @@ def _dead_group() -> typer.Typer:
     return group
 
 
+def _keys_group() -> typer.Typer:
+    group = typer.Typer(help="API keys of the HTTP gateway.", no_args_is_help=True, rich_markup_mode=None)
+    add(group, "create", keys.create, "Make a key, and show it once.", keys.CREATE_EXAMPLES)
+    add(group, "list", keys.list_keys, "All keys, without their secrets.", keys.LIST_EXAMPLES)
+    add(group, "revoke", keys.revoke, "Refuse a key from now on.", keys.REVOKE_EXAMPLES)
+    return group
+
+
+def _audit_group() -> typer.Typer:
+    group = typer.Typer(short_help="Who did what with the gateway.", rich_markup_mode=None)
+    group.callback(invoke_without_command=True, epilog=_epilog(audit.AUDIT_EXAMPLES))(audit.audit)
+    add(group, "purge", audit.purge, "Delete old entries for good.", audit.PURGE_EXAMPLES)
+    return group
+
+
 def add(
     app: typer.Typer, name: str, command: Callable[..., None], summary: str, examples: Sequence[str]
 ) -> None:
     """Add *command* to *app*: *summary* in the list of commands, *examples* at the end of its help."""
+    app.command(name, short_help=summary, epilog=_epilog(examples))(command)
+
+
+def _epilog(examples: Sequence[str]) -> str:
     # a line that is only \b keeps the lines after it as they are
-    epilog = "\n".join(("\b", "Examples:", *(f"  {example}" for example in examples)))
-    app.command(name, short_help=summary, epilog=epilog)(command)
+    return "\n".join(("\b", "Examples:", *(f"  {example}" for example in examples)))
 
 
 def run(app: typer.Typer, given: Collaborators, argv: Sequence[str]) -> int:
@@ -122,7 +144,7 @@ def _report_usage(error: TyperException, argv: Sequence[str]) -> int:
 
 def _command(argv: Sequence[str]) -> list[str]:
     words = [word for word in argv if not word.startswith("-")]
-    return words[: 2 if words[:1] in (["bulk"], ["cache"], ["dead"]) else 1]
+    return words[: 2 if words[:1] in (["bulk"], ["cache"], ["dead"], ["keys"]) else 1]
 
 
 def _lower(text: str) -> str:

@@ -10,10 +10,15 @@ _AGE = re.compile(r"(\d{1,6})([smhdw])", re.ASCII)
 
 def since_ms(option: str, age: str, now_ms: int) -> int:
     """Return when it was that *age* ago, never before the epoch; raise InvalidInput naming *option*."""
+    return max(0, now_ms - age_ms(option, age))
+
+
+def age_ms(option: str, age: str) -> int:
+    """Return how long *age* is; raise InvalidInput naming *option*."""
     found = _AGE.fullmatch(age.strip().lower())
     if found is None:
         raise InvalidInput(option, "is no age", "write a number and a unit: 90s, 30m, 12h, 7d or 2w")
-    return max(0, now_ms - int(found[1]) * _UNITS_MS[found[2]])
+    return int(found[1]) * _UNITS_MS[found[2]]
 
 
 def short_age(ms: int) -> str:
