@@ -110,14 +110,17 @@ def ref(kind: str, name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
-def _parameter(name: str, description: str, schema: dict[str, Any], example: str) -> dict[str, Any]:
+def _parameter(name: str, description: str, example: str | None = None, **schema: Any) -> dict[str, Any]:
+    """Return an optional request header; pages fill in its *example*, if one can be sent again and again."""
+    told = {} if example is None else {"example": example}
+    shape = {"type": "string", **schema}
     return {
         "name": name,
         "in": "header",
         "required": False,
         "description": description,
-        "schema": {"type": "string", **schema},
-        "example": example,
+        "schema": shape,
+        **told,
     }
 
 
@@ -125,24 +128,21 @@ _VERSION = "The version that the caller expects; another one than the address's 
 PARAMETERS = {
     "RequestId": _parameter(
         "X-Request-ID",
-        "An id of the caller's; the response has it, too. Without one, the gateway makes one.",
-        {"pattern": "^[\\x21-\\x7e]{1,128}$"},
-        "checkout-42",
+        "An id of the caller's, e.g. `checkout-42`; without one, the gateway makes one. The response has it.",
+        pattern="^[\\x21-\\x7e]{1,128}$",
     ),
-    "Version1": _parameter("X-API-Version", _VERSION, {"enum": ["1", "1.0", "v1"]}, "1"),
-    "Version2": _parameter("X-API-Version", _VERSION, {"enum": ["2", "2.0", "v2"]}, "2"),
+    "Version1": _parameter("X-API-Version", _VERSION, "1", enum=["1", "1.0", "v1"]),
+    "Version2": _parameter("X-API-Version", _VERSION, "2", enum=["2", "2.0", "v2"]),
     "Prefer": _parameter(
         "Prefer",
         "`wait=n`: n seconds at most; `respond-async`: answer as soon as the job is accepted (RFC 7240).",
-        {},
         "wait=10",
     ),
-    "Wait": _parameter("Prefer", "`wait=n`: n seconds at most (RFC 7240).", {}, "wait=10"),
+    "Wait": _parameter("Prefer", "`wait=n`: n seconds at most (RFC 7240).", "wait=10"),
     "IdempotencyKey": _parameter(
         "Idempotency-Key",
-        "The same request under the same key of the same caller is not done again for an hour.",
-        {"pattern": "^[\\x21\\x23-\\x7e]([\\x20-\\x7e]{0,253}[\\x21\\x23-\\x7e])?$"},
-        "order-17",
+        "The same request under the same key, e.g. `order-17`, is not done again for an hour.",
+        pattern="^[\\x21\\x23-\\x7e]([\\x20-\\x7e]{0,253}[\\x21\\x23-\\x7e])?$",
     ),
 }
 COMMON = ("RequestId", "Version2")
@@ -185,6 +185,21 @@ def headers(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Return references to response headers."""
     return {name: ref("headers", name) for name in names}
 
+
+EVENT = {
+    "type": "object",
+    "description": "One event of the stream (WHATWG HTML, server-sent events).",
+    "properties": {
+        "id": {"enum": ["1", "2"]},
+        "event": {"enum": ["pending", "ended"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": ref("schemas", "JobResponse"),
+        },
+    },
+    "required": ["id", "event", "data"],
+}
 
 SECURITY_SCHEMES = {
     "ApiKey": {

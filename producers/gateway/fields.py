@@ -60,8 +60,7 @@ IntentSpelling = Annotated[
     ),
 ]
 
-_Number = Annotated[float, Field(ge=-(2**63), le=2**64 - 1)]  # what is passed on unchanged, integers included
-JsonValue = TypeAliasType("JsonValue", "bool | _Number | str | list[JsonValue] | dict[str, JsonValue] | None")
+JsonValue = TypeAliasType("JsonValue", "bool | float | str | list[JsonValue] | dict[str, JsonValue] | None")
 
 PersonaName = Annotated[str, Field(description="a mentor's name", examples=["Lua"])]
 Score = Annotated[float, Field(ge=0, le=1)]

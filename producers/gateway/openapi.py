@@ -16,11 +16,13 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from producers.gateway import described
+from producers.gateway.v1_guide import V1_GUIDE
 
 Json = dict[str, Any]
 
 _EXAMPLES = files("producers.gateway") / "examples.json"
 _GUIDE = files("producers.gateway") / "guide.md"
+_PAGES = "[Read how to use it](/redoc), or [try it out](/docs)."
 _NOT_OURS = ("HTTPValidationError", "ValidationError")  # the framework's, for errors that leave as ours do
 _PUBLIC = ("health",)
 
@@ -30,7 +32,7 @@ TAGS = {
     "personas": "The mentors.",
     "cache": "What the answer cache did; voiding what it holds takes the role `admin`.",
     "service": "How the service is.",
-    "v1": "Version 1. Use `POST /api/v2/process` instead.",
+    "v1": V1_GUIDE,
 }
 
 
@@ -57,7 +59,7 @@ def api_document(routes: Sequence[BaseRoute], *, anonymous: bool) -> Json:
         title="ION Mentoring",
         version=version("ion-mentoring"),
         summary="A person's message in, the right mentor's prompt out.",
-        description=guide(),
+        description=guide().replace("\n\n", f"\n\n{_PAGES}\n\n", 1),
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         routes=routes,
         tags=[{"name": name, "description": told} for name, told in TAGS.items()],
@@ -95,7 +97,7 @@ def _complete(operation: Json, *, anonymous: bool) -> None:
         response["headers"] = {**described.headers(always), **response.get("headers", {})}
     _add_examples(operation, examples().get(name, {}))
     if name == "follow_job":
-        responses["200"]["content"]["text/event-stream"]["example"] = _events()
+        responses["200"]["content"]["text/event-stream"] = {"schema": described.EVENT, "example": _events()}
     operation["responses"] = dict(sorted(responses.items()))
 
 

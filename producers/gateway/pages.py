@@ -23,6 +23,9 @@ from starlette.staticfiles import StaticFiles
 DOCUMENT, ASSETS = "/openapi.json", "/docs/assets"
 
 _TITLE = "ION Mentoring"
+_SHORT = b"<style>.info .description .renderedMarkdown > :nth-child(n+3) { display: none }</style>"
+"""The page to try things out shows two paragraphs of the guide, which the page to read shows as chapters."""
+
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -47,7 +50,7 @@ def page_routes(describe: Callable[[], dict[str, Any]]) -> list[BaseRoute]:
     return [
         Route(DOCUMENT, document),
         Mount(ASSETS, _Assets(directory=Path(str(files("fastapi_offline") / "static")))),
-        Route("/docs", _page(bytes(swagger.body))),
+        Route("/docs", _page(bytes(swagger.body).replace(b"</head>", _SHORT + b"</head>"))),
         Route("/redoc", _page(bytes(redoc.body))),
     ]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from persona_system.vocabulary import INTENTS, PACES, TONES
 from producers.gateway.fields import INTENT_SPELLINGS
-from producers.gateway.openapi import guide
+from producers.gateway.openapi import TAGS, guide
 
 Json = dict[str, Any]
 
@@ -39,13 +39,11 @@ def reference(document: Json, programs: Mapping[str, str]) -> str:
         "## Addresses\n",
         "Each also takes `X-Request-ID` and `X-API-Version`; each response has both.\n",
     ]
-    for tag in document["tags"]:
-        chapters.append(
-            f"### {tag['name']}: {tag['description']}\n" if "\n" not in tag["description"] else ""
-        )
+    for name, told in TAGS.items():
+        chapters.append(f"### {name}: {told}\n" if "\n" not in told else f"### {name}\n\n{told}")
         for path, methods in document["paths"].items():
             for method, operation in methods.items():
-                if operation["tags"] == [tag["name"]]:
+                if operation["tags"] == [name]:
                     chapters += _operation(f"{method.upper()} {path}", operation, document)
     return "\n".join(chapter for chapter in chapters if chapter)
 

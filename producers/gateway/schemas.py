@@ -103,7 +103,8 @@ class ProcessRequest(Strict):
     context: ContextIn | None = None
     metadata: dict[str, Annotated[JsonValue, SkipValidation()]] | None = Field(
         default=None,
-        description="handed back as it came, if include_metadata is set; 32 levels deep at most",
+        description="handed back as it came, if include_metadata is set; 32 levels deep at most, "
+        "whole numbers of 64 bits at most",
         examples=[{"ticket": 4711}],
     )
     include_metadata: bool = Field(default=False, description="add `metadata` to the response")
