@@ -1,0 +1,68 @@
+"""Which dependencies a gateway looks at, and what a look at one finds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from producers.errors import Unavailable
+from producers.gateway.condition import Finding
+from producers.gateway.looks import DatabaseLook, ServerLook, looks_of
+from producers.gateway.settings import GatewaySettings
+from producers.settings import ClientSettings
+from tests.support.valkey import Server, server
+from workers.store.errors import StoreError
+
+
+def fleet(**given: Any) -> ClientSettings:
+    return ClientSettings.model_validate({"broker_url": "redis://nowhere", "cache_url": "", **given})
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Server]:
+    with server() as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("given", "cache_url", "more"),
+    [
+        ({"anonymous": True}, "", set()),
+        ({"anonymous": True}, "redis://nowhere", {"cache"}),
+        ({}, "", {"database"}),
+    ],
+    ids=["alone", "with-a-cache", "with-keys"],
+)
+def test_it_looks_at_what_is_used(given: dict[str, bool], cache_url: str, more: set[str]) -> None:
+    looks = looks_of(GatewaySettings.model_validate(given), fleet(cache_url=cache_url))
+
+    assert set(looks) == {"broker", "replies", "workers"} | more
+
+
+def test_a_server_is_looked_at_wherever_it_is_now(valkey: Server) -> None:
+    """The address may change, as that of a stack that is started anew; a failure leaves nothing behind."""
+    addresses: list[str | None] = [None]
+    look = ServerLook("the cache", lambda: addresses[-1], fleet())
+
+    assert look.look() == Finding(detail="there is none")
+    addresses.append("unix:///nowhere.sock")
+    with pytest.raises(Unavailable, match="the cache"):
+        look.look()
+    addresses.append(valkey.url)
+    assert look.look() == Finding()
+    look.close()
+
+
+def test_a_database_is_looked_at_by_reading(tmp_path: Path) -> None:
+    look = DatabaseLook(fleet(database_url=f"sqlite:///{tmp_path / 'ion.db'}"))
+    assert look.look() == Finding()
+    look.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite:////dev/null/ion.db", "oracle://somewhere"], ids=["away", "wrong"])
+def test_a_database_that_cannot_be_read_is_told(url: str) -> None:
+    look = DatabaseLook(fleet(database_url=url))
+    with pytest.raises(StoreError):
+        look.look()
+    look.close()
