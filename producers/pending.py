@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from producers.errors import conflict
-from producers.requests import Settled
+from producers.requests import UNPACKABLE, Settled, bad_metadata
 from workers.contract.payloads import Outcome, Status, with_metadata
 
 
@@ -136,7 +136,10 @@ def _settle(waiter: Any, place: int, settled: Settled, woken: list[Woken]) -> No
 
 
 def cached_outcome(job_id: str, value: bytes, asked: Asked) -> Outcome:
-    """Return how a job ends that the cache answers with the packed *value*."""
+    """Return how a job ends that the cache answers with the packed *value*; raise InvalidInput."""
     if asked.metadata is not None:
-        value = with_metadata(value, asked.metadata)
+        try:
+            value = with_metadata(value, asked.metadata)
+        except UNPACKABLE as error:
+            raise bad_metadata(error) from None
     return Outcome(job_id, Status.OK, msgspec.Raw(value), cached=True)

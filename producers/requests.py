@@ -21,6 +21,9 @@ ResultT = TypeVar("ResultT")
 Settled = Outcome | ProducerError | InvalidInput
 """What a waiter is woken with: a worker's outcome, or why there is none."""
 
+UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)
+"""What MessagePack raises for values that it has no form for."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _encode_in_order = msgspec.msgpack.Encoder(order="deterministic").encode  # of the keys in metadata
 _decode_job = msgspec.msgpack.Decoder(Job).decode
@@ -112,14 +115,17 @@ def pack_job(
     )
     try:
         packed = _encode(job)
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:  # what the caller put in metadata
-        raise InvalidInput(
-            "metadata", f"cannot be packed ({type(error).__name__})", "use JSON-like values"
-        ) from None
+    except UNPACKABLE as error:  # what the caller put in metadata
+        raise bad_metadata(error) from None
     if len(packed) > MAX_JOB_BYTES:
         problem = f"takes {len(packed):,} bytes, over the limit of {MAX_JOB_BYTES:,}"
         raise InvalidInput("request", problem, "shorten its history or metadata")
     return packed
+
+
+def bad_metadata(error: Exception) -> InvalidInput:
+    """Return the refusal of metadata that *error*, one of UNPACKABLE, was raised for."""
+    return InvalidInput("metadata", f"cannot be packed ({type(error).__name__})", "use JSON-like values")
 
 
 def digest_of(task: str, request: PersonaRequest, key: str | None) -> bytes:

@@ -18,9 +18,9 @@ from producers.gateway.errors import (
     TABLE,
     HeadersTooLarge,
     NotReady,
+    Refusal,
     WrongValue,
     refusal_of,
-    row_of,
 )
 from producers.gateway.ports import Door, Meter
 from producers.gateway.settings import GatewaySettings
@@ -83,10 +83,9 @@ class Edge:
                 message["headers"] = completed(headers, call.request_id, prefix, self._headers)
             await send(message)
 
-        async def refuse(error: Exception) -> None:
+        async def refuse(refusal: Refusal) -> None:
             if status:
                 return  # the server hangs up, so that the caller sees that something is missing
-            refusal = refusal_of(error)
             call.code = refusal.code
             await error_response(refusal, call.request_id)(scope, receive, send_with_headers)
 
@@ -94,10 +93,12 @@ class Edge:
             app = await self._let_in(call, prefix)
             await app(scope, receive, send_with_headers)
         except Exception as error:  # noqa: BLE001 - this is where every error ends
-            note_fault(error)
-            await refuse(error)
+            refusal = refusal_of(error)
+            if refusal.code == TABLE[Exception].code:
+                _note_fault(error)
+            await refuse(refusal)
         except asyncio.CancelledError:  # the server has waited for long enough, and stops
-            await refuse(NotReady("this process is stopping"))
+            await refuse(refusal_of(NotReady("this process is stopping")))
         finally:
             self._meter.answered(call, status)
 
@@ -138,10 +139,8 @@ def completed(
     ]
 
 
-def note_fault(error: BaseException) -> None:
-    """Log *error* if it is a fault of ours: its type and where it came from, never its words."""
-    if row_of(type(error)) is not TABLE[Exception]:
-        return
+def _note_fault(error: BaseException) -> None:
+    """Log a fault of ours: its type and where it came from, never its words."""
     frames = traceback.extract_tb(error.__traceback__)[-3:]
     where = " < ".join(f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames))
     kind = type(error).__name__

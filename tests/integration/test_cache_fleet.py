@@ -10,6 +10,7 @@ from infra.local.commands import worker_command
 from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack, ignore_line
 from persona_system.cache import LocalCache, RedisCache, TwoTierCache
+from persona_system.errors import InvalidInput
 from persona_system.models import Context
 from producers import PersonaClient, PersonaRequest
 from producers.settings import ClientSettings
@@ -111,6 +112,16 @@ def test_metadata_comes_back_with_a_cached_answer(fleet: LocalStack) -> None:
             assert outcome.cached
             assert outcome.unwrap().metadata == {"number": number}
         assert client.process("with metadata", KEY).metadata is None
+
+
+@pytest.mark.parametrize("metadata", [{"text": "\ud800"}, {"number": 2**70}], ids=["half a pair", "a number"])
+def test_metadata_that_cannot_be_packed_is_refused_with_a_cached_answer_too(
+    fleet: LocalStack, metadata: dict[str, object]
+) -> None:
+    with PersonaClient(patient(fleet)) as client:
+        wait_until(lambda: answer(client, "with bad metadata"))
+        with pytest.raises(InvalidInput, match="metadata cannot be packed"):
+            client.process("with bad metadata", KEY, metadata=metadata)
 
 
 def test_who_wants_no_cached_answer_gets_none(fleet: LocalStack) -> None:
