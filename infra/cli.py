@@ -11,7 +11,7 @@ from infra.simulation.command import simulate_cache
 from infra.stack_checks import stack_checks
 from producers.cli.app import add, new_app, run
 from producers.cli.collaborators import Collaborators
-from producers.cli.report import FAILED, OK
+from producers.cli.report import FAILED, OK, UNAVAILABLE
 
 
 def main() -> None:
@@ -51,6 +51,13 @@ def build() -> typer.Typer:
         bench_cache,
         "Measure the cache: with it and without.",
         ("ion bench-cache --quick", "ion bench-cache --json"),
+    )
+    add(
+        app,
+        "bench-http",
+        bench_http,
+        "Measure the gateway beside bare FastAPI.",
+        ("ion bench-http --quick", "ion bench-http --json"),
     )
     simulate = typer.Typer(
         help="What would be, on traffic that repeats itself.", no_args_is_help=True, rich_markup_mode=None
@@ -158,6 +165,29 @@ def bench_cache(
 
     effort = QUICK if quick else FULL
     with steps(console(stderr=True)) as step, step("measuring the cache", effort.total_steps) as advance:
+        figures = run_bench(effort, lambda: advance(1))
+    if as_json:
+        print_json(figures)
+    else:
+        show(console(), figures)
+
+
+def bench_http(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Within a minute and a half.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the HTTP gateway on this machine beside a bare FastAPI server.  It needs wrk (exit code 3)."""
+    from infra.bench.http_load import HOW_TO_INSTALL, wrk_is_here  # noqa: PLC0415
+    from infra.bench.http_run import FULL, QUICK, run_bench  # noqa: PLC0415
+    from infra.bench.http_show import show  # noqa: PLC0415
+    from producers.cli.report import console, print_json, tell  # noqa: PLC0415
+
+    if not wrk_is_here():
+        tell(f"error: {HOW_TO_INSTALL}")
+        raise typer.Exit(UNAVAILABLE)
+    effort = QUICK if quick else FULL
+    with steps(console(stderr=True)) as step, step("measuring the gateway", effort.total_steps) as advance:
         figures = run_bench(effort, lambda: advance(1))
     if as_json:
         print_json(figures)

