@@ -18,7 +18,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     started.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def stack_env(stack: LocalStack) -> dict[str, str]:
     """The variables that lead a process to the shared stack."""
     return {**stack.urls.environment(), "ION_STATE_DIR": str(stack.settings.state_dir)}

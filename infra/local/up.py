@@ -49,7 +49,8 @@ def run_until_stopped(
         with _stop_on_signals(stack.request_stop):
             stack.start()
             if not quiet:
-                console.print(running_table(stack.processes()), whats_next(stack.gateway), highlight=False)
+                console.print(running_table(stack.processes()), highlight=False)
+                console.print(whats_next(stack.gateway), highlight=False, markup=False, soft_wrap=True)
             up.set()
             stack.wait()
             up.clear()
