@@ -80,7 +80,7 @@ class ClientSettings(IonSettings):
         description="patience with the cache server; beyond it, the cache is off until the server is back",
     )
     cache_entries: int = Field(default=1_500, ge=0, description="answers kept in the process itself; 0: none")
-    cache_mb: float = Field(default=4.0, gt=0, description="memory for the answers kept in the process")
+    cache_mb: float = Field(default=8.0, gt=0, description="memory for the answers kept in the process")
 
     database_url: SecretStr | None = Field(
         default=None,
