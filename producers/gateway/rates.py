@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from limits import RateLimitItem
 
 from producers.gateway.errors import RateLimited
-from producers.gateway.rate_counting import Counting
+from producers.gateway.rate_counting import PATIENCE_S, Counting
 from producers.gateway.rate_counts import Hit, open_shared_counts
 from producers.gateway.rate_notation import parse_rate
 from producers.gateway.settings import GatewaySettings
@@ -34,20 +34,23 @@ _HOST_PREFIX = 64  # bits of an IPv6 address that name a network; whoever has on
 class Rates:
     """The limits of *settings*, counted in the reply store of *fleet*.
 
-    It belongs to the event loop it is first used in, and connects then.  While the store is away each process
-    counts by itself.  Every method raises RateLimited, and nothing for the store's sake.
+    It belongs to the event loop it is first used in, and connects then.  While the store does not answer
+    within *patience_s*, each process counts by itself.  Every method raises RateLimited, and nothing for the
+    store's sake.
     """
 
     def __init__(
         self,
         settings: GatewaySettings,
         fleet: "ClientSettings",
+        *,
+        patience_s: float = PATIENCE_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._caller = _Limit.of("caller", settings.rate_limit_key)
         self._address = _Limit.of("address", settings.rate_limit_address)
         self._refused = _Limit.of("refused", settings.rate_limit_refused)
-        self._counting = Counting(partial(open_shared_counts, fleet))
+        self._counting = Counting(partial(open_shared_counts, fleet), patience_s)
         self._refusals = Refusals(clock)
 
     async def caller(self, identity: str, jobs: int = 1) -> None:
