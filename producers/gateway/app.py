@@ -6,13 +6,12 @@ from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -25,13 +24,14 @@ from producers.gateway.body import BodyReader, Shortcut
 from producers.gateway.call import Call, error_response
 from producers.gateway.catalogue import Catalogue
 from producers.gateway.edge import Edge
+from producers.gateway.entrance import Entrance
 from producers.gateway.errors import GatewayError, refusal_of
 from producers.gateway.health import Health
 from producers.gateway.jobs import Jobs
 from producers.gateway.looks import looks_of
 from producers.gateway.openapi import api_document
 from producers.gateway.pages import page_routes
-from producers.gateway.ports import Door, NoAudit, NoMeter, OpenDoor
+from producers.gateway.ports import Door, NoMeter
 from producers.gateway.probe import Probe, probing
 from producers.gateway.processing import Processing
 from producers.gateway.routes import Endpoints, api_routes
@@ -55,15 +55,16 @@ def build_gateway(
     client = AsyncPersonaClient(fleet)
     watch = JobWatch(client)
     personas = load_catalogue(fleet.catalogue_dir).personas
-    door = OpenDoor()
+    entrance = Entrance(settings, fleet)
+    door, audit = entrance.door, entrance.audit
     probe = Probe(looks_of(settings, fleet))
     health = Health(probe, settings.region, _VERSION)
     exposition = _exposition(counts_dir, probe, door) if settings.metrics else None
     ends = Endpoints(
         processing=Processing(client, settings, door),
-        jobs=Jobs(client, watch),
+        jobs=Jobs(client, watch, audit),
         catalogue=Catalogue(personas),
-        admin=Admin(client, fleet, personas, NoAudit()),
+        admin=Admin(client, fleet, personas, audit),
         health=health,
     )
 
@@ -77,8 +78,15 @@ def build_gateway(
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         metering = contextlib.nullcontext() if exposition is None else exposition.sharing()
-        async with client, probing(probe), metering, stopping_well(drain, give_up, settings):
+        async with (
+            client,
+            entrance.opened(),
+            probing(probe),
+            metering,
+            stopping_well(drain, give_up, settings),
+        ):
             yield
+            await client.close(_FAREWELL)
 
     app = FastAPI(
         title="ION Mentoring",
@@ -90,18 +98,16 @@ def build_gateway(
     )
     routes = api_routes(ends, BodyReader(settings))
     app.router.routes.extend(routes)
+    app.router.routes.extend(service_routes(health, exposition))
     if settings.docs:
         app.router.routes.extend(page_routes(partial(api_document, routes, anonymous=settings.anonymous)))
-    app.router.routes.extend(service_routes(health, exposition))
     app.router.redirect_slashes = False
     for kind in (HTTPException, RequestValidationError, ValidationError, *_OURS, Exception):
         app.add_exception_handler(kind, _answer_error)
-    if settings.cors_origins:
-        app.add_middleware(CORSMiddleware, **_cors(settings))
     return Edge(Shortcut(app, routes), settings, door, NoMeter() if exposition is None else exposition.meter)
 
 
-_AT_ONCE = timedelta(0)
+_AT_ONCE, _FAREWELL = timedelta(0), timedelta(seconds=1)  # by then nobody waits for a job that goes on
 _VERSION = version("ion-mentoring")
 _OURS: tuple[type[Exception], ...] = (GatewayError, PersonaError, ProducerError)
 
@@ -119,21 +125,3 @@ def _exposition(counts_dir: Path | None, probe: Probe, door: Door) -> "Expositio
 
     shared = None if counts_dir is None else SharedCounts(counts_dir)
     return Exposition(RequestMeter(), shared, probe, door, _VERSION)
-
-
-def _cors(settings: GatewaySettings) -> dict[str, Any]:
-    return {
-        "allow_origins": settings.cors_origins,
-        "allow_methods": ["GET", "POST"],
-        "allow_headers": [
-            "Authorization",
-            "Content-Type",
-            "Idempotency-Key",
-            "Last-Event-ID",
-            "Prefer",
-            "X-API-Key",
-            "X-API-Version",
-            "X-Request-ID",
-        ],
-        "expose_headers": ["Location", "Preference-Applied", "Retry-After", "X-API-Version", "X-Request-ID"],
-    }

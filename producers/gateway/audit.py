@@ -1,12 +1,13 @@
 """The audit log as the gateway writes it: one row for each deed, in a thread, before the deed.
 
-What is allowed is recorded or does not happen.  A refusal happens in any case, so that an outage of the
-database changes no refusal; the same one of the same caller is recorded once in 10 s, and no more than 1,000
-of them at all in 10 s, so that an attack cannot fill the database.
+What is allowed is recorded or does not happen.  A refusal happens in any case and waits for nothing, so that
+an outage of the database changes no refusal.  The same one of the same caller is recorded once in 10 s, and
+no more than 1,000 of them at all in 10 s, so that an attack cannot fill the database.
 
 Units: seconds.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -35,6 +36,8 @@ class AuditLog:
         self._append, self._clock, self._now = append, clock, now
         self._aside = Aside(WHAT, PATIENCE_S)
         self._refused: dict[tuple[str, str], float] = {}  # who and what -> when, the oldest first
+        self._under_way: set[asyncio.Task[bool]] = set()
+        self._failing = False
 
     async def record(self, call: Call, action: str, target: str, *, allowed: bool) -> None:
         """Keep that the caller of *call* did, or was refused, *action* on *target*.
@@ -42,14 +45,30 @@ class AuditLog:
         Raises Unavailable when something that is allowed cannot be kept.
         """
         entry = self._entry(call, action, target, allowed=allowed)
-        if not allowed and self._told_already(entry.subject or entry.address, action):
-            return
+        if allowed:
+            if not await self._kept(entry):
+                raise Unavailable(WHAT, "it takes no entries, so this is not done")
+        elif not self._told_already(entry.subject or entry.address, action):
+            task = asyncio.create_task(self._kept(entry))
+            self._under_way.add(task)
+            task.add_done_callback(self._under_way.discard)
+
+    async def close(self) -> None:
+        """Wait for what is being written."""
+        await asyncio.gather(*self._under_way)
+
+    async def _kept(self, entry: Entry) -> bool:
+        """Say whether *entry* was kept; log the first of several failures."""
         try:
             await self._aside.run(lambda: self._append(entry))
-        except (StoreError, Unavailable) as error:
-            logger.warning("the audit log takes no entries: %s", error)
-            if allowed:
-                raise Unavailable(WHAT, "it takes no entries, so this is not done") from None
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was kept
+            if not self._failing:
+                told = isinstance(error, StoreError | Unavailable)
+                logger.warning("the audit log takes no entries: %s", error if told else type(error).__name__)
+            self._failing = True
+            return False
+        self._failing = False
+        return True
 
     def _entry(self, call: Call, action: str, target: str, *, allowed: bool) -> Entry:
         caller = call.caller

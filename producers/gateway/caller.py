@@ -63,13 +63,20 @@ class Caller:
 
         The id says whose job it is, so that no lookup can be forgotten.
         """
-        well_formed = len(job_id) == _OWNER_CHARS + _OWN_CHARS and job_id.isalnum() and job_id.isascii()
-        if not well_formed or (self.role != "admin" and job_id[:_OWNER_CHARS] != _owner(self.identity)):
+        if not _is_job_id(job_id) or (self.role != "admin" and self.is_anothers(job_id)):
             raise UnknownJob("no job of yours has this id", "job_id")
         return job_id
 
+    def is_anothers(self, job_id: str) -> bool:
+        """Tell whether *job_id* is the id of somebody else's job, if it is one at all."""
+        return _is_job_id(job_id) and job_id[:_OWNER_CHARS] != _owner(self.identity)
+
 
 ANONYMOUS = Caller("anonymous", "service")
+
+
+def _is_job_id(text: str) -> bool:
+    return len(text) == _OWNER_CHARS + _OWN_CHARS and text.isalnum() and text.isascii()
 
 
 def _owner(identity: str) -> str:

@@ -52,6 +52,7 @@ class Entrance:
         async with contextlib.AsyncExitStack() as closing:
             closing.callback(self._database.close)
             closing.push_async_callback(self._rates.close)
+            closing.push_async_callback(self.audit.close)
             await closing.enter_async_context(self._keys)
             if self._jwks is not None:
                 await closing.enter_async_context(self._jwks)

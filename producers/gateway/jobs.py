@@ -18,6 +18,7 @@ from producers.aio import AsyncPersonaClient
 from producers.gateway.answer import answer_body, metadata_body
 from producers.gateway.call import Call, TheCall, json_response, timestamp
 from producers.gateway.errors import UnknownJob, refusal_of
+from producers.gateway.ports import Audit
 from producers.gateway.schemas import JobResponse, JobStatus
 from producers.gateway.watch import JobWatch
 from producers.requests import JobOutcome
@@ -33,10 +34,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Jobs:
-    """Looks at jobs through *client*; *watch* tells when they end."""
+    """Looks at jobs through *client*; *watch* tells when they end, *audit* keeps who looked at others'."""
 
-    def __init__(self, client: AsyncPersonaClient, watch: JobWatch) -> None:
-        self._client, self._watch = client, watch
+    def __init__(self, client: AsyncPersonaClient, watch: JobWatch, audit: Audit) -> None:
+        self._client, self._watch, self._audit = client, watch, audit
 
     async def get(self, job_id: JobId, call: TheCall) -> HttpResponse:
         """Say where a job stands, for an hour after it was sent."""
@@ -61,6 +62,8 @@ class Jobs:
 
     async def _found(self, job_id: str, call: Call) -> JobOutcome[Response] | None:
         """Return how the job ended, None if it has not; raise UnknownJob."""
+        if call.caller.is_anothers(job_id):
+            await self._audit.record(call, "job.read", job_id, allowed=call.caller.role == "admin")
         call.caller.check_owns(job_id)
         outcome = await self._watch.look(job_id)
         if outcome is None and not await self._client.knows(job_id):

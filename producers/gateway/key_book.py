@@ -1,9 +1,10 @@
 """The API keys that this process knows: a copy of the database's, so that a request costs no query.
 
 A key that is revoked is refused within 2 s: the copy is read anew every 1.5 s, and one reading takes less
-than half a second as long as the database is well.  A new key is known at once, since one that is not known
-has the copy read, at most once a second, whoever asks: guessing costs the database next to nothing.  While
-the database is away the last copy counts, for 10 minutes; a key's own expiry counts always.
+than half a second as long as the database is well.  A new key is never refused: one that is not known waits
+for the copy to be read, which happens at most once a second for all who wait.  So guessing costs the database
+next to nothing, and whoever guesses up to a second.  While the database is away the last copy counts, for 10
+minutes; a key's own expiry counts always.
 """
 
 import hmac
@@ -73,7 +74,7 @@ class KeyBook:
         key_id, digest = parts[0], digest_of(parts[1])
         found = self._found(key_id, digest)
         if found is None:
-            await self._keys.ask()
+            await self._keys.next()
             found = self._found(key_id, digest)
         return found
 

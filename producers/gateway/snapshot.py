@@ -50,6 +50,7 @@ class Snapshot(Generic[T]):
         self._aside = Aside(what, rhythm.patience_s)
         self._one_at_a_time = asyncio.Lock()  # or an older reading could replace a newer one
         self._asked: asyncio.Task[None] | None = None
+        self._next: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
 
     @property
@@ -64,9 +65,14 @@ class Snapshot(Generic[T]):
         if self._asked is None or self._asked.done():
             if self._clock() < self._ask_again:
                 return
-            self._ask_again = self._clock() + self._rhythm.asked_s
-            self._asked = asyncio.create_task(self._renew())
+            self._asked = asyncio.create_task(self._read_for_many())
         await asyncio.shield(self._asked)
+
+    async def next(self) -> None:
+        """Wait for a reading that begins after this call, for its turn if need be; it is for all who wait."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._in_turn())
+        await asyncio.shield(self._next)
 
     async def __aenter__(self) -> Self:
         await self._renew()
@@ -74,11 +80,20 @@ class Snapshot(Generic[T]):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for task in (self._keeping, self._asked):
+        for task in (self._keeping, self._asked, self._next):
             if task is not None:
                 task.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
+
+    async def _in_turn(self) -> None:
+        await asyncio.sleep(max(0.0, self._ask_again - self._clock()))
+        self._next = None  # whoever comes from now on is too late for this reading
+        await self._read_for_many()
+
+    async def _read_for_many(self) -> None:
+        self._ask_again = self._clock() + self._rhythm.asked_s
+        await self._renew()
 
     async def _keep(self) -> None:
         while True:

@@ -1,6 +1,8 @@
 """What the gateway puts into the audit log, and what happens when that cannot be done."""
 
 import asyncio
+import contextlib
+import threading
 
 import pytest
 
@@ -20,10 +22,13 @@ class World:
     def __init__(self) -> None:
         self.rows: list[Entry] = []
         self.away = False
+        self.go = threading.Event()
+        self.go.set()
         self.now_s = 0.0
         self.log = AuditLog(self._append, lambda: self.now_s, lambda: 1_800_000_000.0)
 
     def _append(self, entry: Entry) -> None:
+        self.go.wait(10)
         if self.away:
             raise StoreUnavailable("the database", "locked by another process", "try again")
         self.rows.append(entry)
@@ -38,7 +43,13 @@ class World:
     ) -> None:
         call = Call.of({"method": "POST", "headers": [], "client": (address, 1)})
         call.caller, call.request_id = caller, "r-1"
-        asyncio.run(self.log.record(call, action, "user:42", allowed=allowed))
+
+        async def story() -> None:
+            log = self.log
+            await log.record(call, action, "user:42", allowed=allowed)
+            await log.close()
+
+        asyncio.run(story())
 
 
 def test_a_row_says_who_did_what_to_what_from_where() -> None:
@@ -89,6 +100,30 @@ def test_a_refusal_is_the_same_whether_it_can_be_recorded_or_not(caplog: pytest.
     world.away = True
     world.record(allowed=False)
     assert "locked by another process" in caplog.text
+
+
+def test_a_refusal_does_not_wait_for_the_database() -> None:
+    world = World()
+    call = Call.of({"method": "POST", "headers": [], "client": ("192.0.2.7", 1)})
+
+    async def story() -> None:
+        world.go.clear()
+        await world.log.record(call, "credentials", "", allowed=False)
+        assert world.rows == []
+        world.go.set()
+        await world.log.close()
+        assert len(world.rows) == 1
+
+    asyncio.run(story())
+
+
+def test_an_outage_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    for world.away in (True, False, True):
+        for _ in range(3):
+            with contextlib.suppress(Unavailable):
+                world.record(allowed=True)
+    assert len(caplog.records) == 2
 
 
 def test_the_same_refusal_is_recorded_once_in_ten_seconds() -> None:

@@ -94,6 +94,52 @@ def test_asking_is_heeded_once_in_a_while_whoever_asks() -> None:
     run(story())
 
 
+def test_whoever_needs_the_next_reading_waits_for_its_turn() -> None:
+    async def story() -> None:
+        copy, source, clock = made()
+        async with copy:
+            await copy.next()
+            assert source.reads == 2
+            waiting = [asyncio.create_task(copy.next()) for _ in range(100)]
+            await asyncio.sleep(0)
+            assert source.reads == 2
+            source.value = "second"
+            clock.now_s = 1.0
+            await asyncio.gather(*waiting)
+            assert (copy.value, source.reads) == ("second", 3)
+
+    run(story())
+
+
+def test_whoever_comes_while_it_is_read_waits_for_the_reading_after_that() -> None:
+    """What was changed before they came is in the copy that they see."""
+
+    async def story() -> None:
+        read, go = asyncio.Event(), threading.Event()
+        loop, seen = asyncio.get_running_loop(), []
+
+        def reading() -> int:
+            seen.append(1)
+            loop.call_soon_threadsafe(read.set)
+            go.wait(10)
+            return len(seen)
+
+        go.set()
+        async with Snapshot("the copy", reading, Rhythm(NEVER_S, 0.0, NEVER_S)) as copy:
+            go.clear()
+            read.clear()
+            first = asyncio.create_task(copy.next())
+            await read.wait()
+            second = asyncio.create_task(copy.next())
+            await asyncio.sleep(0)
+            go.set()
+            await first
+            await second
+            assert copy.value == 3
+
+    run(story())
+
+
 def test_the_last_copy_counts_while_its_source_is_away_and_not_for_ever() -> None:
     async def story() -> None:
         copy, source, clock = made()
