@@ -48,7 +48,13 @@ class Running:
 
 @contextlib.contextmanager
 def gateway(
-    environment: Mapping[str, str], directory: Path, /, *, anonymous: bool = True, **settings: object
+    environment: Mapping[str, str],
+    directory: Path,
+    /,
+    *,
+    anonymous: bool = True,
+    program: str = "producers.gateway",
+    **settings: object,
 ) -> Iterator[Running]:
     """Run a gateway to the stack that *environment* leads to; *settings* are those of GatewaySettings."""
     port = free_port()
@@ -57,7 +63,7 @@ def gateway(
     log_file = directory / f"gateway-{port}.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "producers.gateway"],
+            [sys.executable, "-m", program],
             cwd=_ROOT,
             env={**os.environ, **environment, **variables},
             stdout=log,
