@@ -5,6 +5,7 @@ put into words by ``trouble``: details are public, so they name neither addresse
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -132,19 +133,21 @@ class WorkersLook:
         self._pinged: tuple[float, Finding] | None = None
 
     def look(self) -> Finding:
-        """Return how many there are; raise Unavailable if the broker does not say."""
-        publisher = self._link.to(self._fleet.urls()[0])
-        count = publisher.workers(names.INTERACTIVE)
-        return self._ping(publisher) if count is None else _staffed(count)
+        """Return how many there are, as far as the broker lets one know."""
+        try:
+            publisher = self._link.to(self._fleet.urls()[0])
+            count = publisher.workers(names.INTERACTIVE)
+            return self._ping(publisher) if count is None else _staffed(count)
+        except ProducerError:  # what is wrong with the broker is told by the look at it
+            return Finding("down", "nobody tells while the broker is away")
 
     def _ping(self, publisher: BrokerPublisher) -> Finding:
         now = time.monotonic()
         if self._pinged is None or now - self._pinged[0] >= PING_EVERY_S:
             try:
-                found = _staffed(publisher.ping_workers(_PING_S))
-            except AccessDenied:  # a user that may only produce hears no answers
-                found = Finding(detail="this broker does not tell of workers")
-            self._pinged = now, found
+                self._pinged = now, _staffed(publisher.ping_workers(_PING_S))
+            except AccessDenied:  # a user that may only produce hears no answers: do not ask again
+                self._pinged = math.inf, Finding(detail="this broker does not tell of workers")
         return self._pinged[1]
 
     def close(self) -> None:

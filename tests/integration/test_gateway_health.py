@@ -1,5 +1,6 @@
 """A gateway's health and readiness, as its servers and workers come and go."""
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.support.valkey import Server, server
 from tests.support.wait import wait_until
 from workers.contract import names
 
+BROKERS = Path(__file__).parents[2] / "docs" / "brokers.md"
 SOON_S = 20.0  # it takes 3 s, on a machine that does nothing else
 KEY = {"tone": "calm", "pace": "medium", "intent": "learning"}
 FACTS = {"healthy", "service_status", "dependencies", "timestamp"}
@@ -93,6 +95,8 @@ def test_it_follows_its_broker_and_its_workers(broker: Server, tmp_path: Path) -
             response = health(running)
             assert (response.status_code, response.json()["healthy"]) == (503, False)
             assert trouble(running, "broker") == ("down", "it does not answer")
+            untold = ("down", "nobody tells while the broker is away")
+            wait_until(lambda: trouble(running, "workers") == untold, SOON_S)
             status, told = ready(running)
             assert (status, told["missing"][:2]) == (503, ["broker", "replies"])
             assert httpx.get(f"{running.url}/livez").text == "ok"
@@ -206,6 +210,23 @@ def test_where_the_broker_tells_of_no_workers_they_are_asked(broker: Server, tmp
             wait_until(lambda: condition(running) == "operational", SOON_S)
     wait_until(lambda: publisher.ping_workers(1.0) == 0, SOON_S)
     publisher.close()
+
+
+def test_where_only_answers_would_tell_of_workers_and_none_may_be_heard_they_count_as_there(
+    broker: Server, tmp_path: Path
+) -> None:
+    """Kombu's own transport and the user ion-producer of docs/brokers.md: it hears no answers."""
+    (rules,) = re.findall(
+        r"^ACL SETUSER ion-producer (.+)$", BROKERS.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    broker.client.execute_command("ACL", "SETUSER", "ion-producer", *rules.replace("PASSWORD", "x").split())
+    address = broker_url(broker).replace("://", "://ion-producer:x@")
+    variables = {"ION_BROKER_URL": f"stock+{address}?virtual_host=0", "ION_REPLY_URL": broker.url}
+    with gateway({**environment(tmp_path, broker), **variables}, tmp_path) as running:
+        wait_until(lambda: condition(running) == "operational", SOON_S)
+        assert trouble(running, "workers") == ("operational", "this broker does not tell of workers")
+        refused = {bytes(entry[7]) for entry in broker.client.execute_command("ACL", "LOG")}
+        assert refused == {b"brpop"}
 
 
 def test_rabbitmq_tells_of_workers(broker: Server, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import platform
+import re
+from pathlib import Path
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
@@ -155,3 +157,13 @@ def test_others_may_not() -> None:
         shown(Caller("u-1", "user"))
     with pytest.raises(Unauthenticated):
         shown(None)
+
+
+def test_the_documentation_has_every_metric_and_no_other() -> None:
+    page = Path(__file__).parents[4] / "docs" / "gateway-operations.md"
+    rows = re.findall(r"^\| `(ion_gateway_\w+)` \| (.*) \| (.*) \|$", page.read_text("utf-8"), re.MULTILINE)
+
+    assert rows == [
+        (metric.name, ", ".join(f"`{label}`" for label in metric.labels), metric.about)
+        for metric in metrics.ALL
+    ]
