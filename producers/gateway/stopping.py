@@ -80,10 +80,10 @@ async def stopping_well(
 
 
 async def _with_parent(stop: _Stop) -> None:
-    if multiprocessing.parent_process() is None:
+    parent = multiprocessing.parent_process()
+    if parent is None:
         return
-    parent = os.getppid()
-    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel sends no event that asyncio could wait for
+    while os.getppid() == parent.pid:  # noqa: ASYNC110 - no event of asyncio's tells of it
         await asyncio.sleep(_PARENT_CHECK_S)
     logger.warning("the parent process is gone; stopping")
     stop.ask()
