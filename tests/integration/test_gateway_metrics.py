@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,6 +141,33 @@ def test_there_is_nothing_unless_it_is_asked_for(
 ) -> None:
     with gateway(stack_env, tmp_path, processes=processes) as running:
         assert httpx.get(f"{running.url}/metrics").status_code == 404
+
+
+def test_who_runs_an_app_may_look_and_who_uses_it_may_not(stack_env: dict[str, str], tmp_path: Path) -> None:
+    """Health and readiness are everybody's; metrics and the status are not."""
+
+    def key(name: str, *options: str) -> dict[str, str]:
+        command = [str(Path(sys.executable).with_name("ion")), "keys", "create", name, *options]
+        run = subprocess.run(
+            command, env={**os.environ, **env}, capture_output=True, text=True, check=True, timeout=60
+        )
+        return {"x-api-key": run.stdout.strip()}
+
+    env = {**stack_env, "ION_DATABASE_URL": f"sqlite:///{tmp_path / 'ion.db'}"}
+    app, person = key("prometheus", "--role", "service"), key("mina", "--role", "user", "--user", "mina")
+    with gateway(env, tmp_path, anonymous=False, metrics=True) as running:
+
+        def statuses(path: str) -> list[int]:
+            url = f"{running.url}{path}"
+            return [httpx.get(url, headers=shown).status_code for shown in (app, person, {})]
+
+        wait_until(lambda: httpx.get(f"{running.url}/readyz").status_code == 200, SOON_S)
+        assert statuses("/metrics") == [200, 403, 401]
+        assert statuses("/api/v2/status") == [200, 200, 401]
+        assert statuses("/api/v2/health") == [200, 200, 200]
+        assert statuses("/readyz") == statuses("/livez") == [200, 200, 200]
+        told = httpx.get(f"{running.url}/api/v2/health").json()["dependencies"]
+        assert told["database"]["status"] == "operational"
 
 
 def test_nothing_is_left_behind(
