@@ -28,6 +28,7 @@ from producers.gateway.errors import (
     Refusal,
     refusal_of,
 )
+from producers.gateway.joined import JoinedWrites
 
 _FRAMING_PER_BYTE = 8  # that a body may bring: chunks of a single byte have 5
 
@@ -105,6 +106,8 @@ class PatientProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= self.patience.max_pipelined:
             raise MalformedRequest("too many requests at once; wait for answers")
         super().on_headers_complete()
+        if self.scope["method"] != "HEAD":
+            self.cycle.transport = JoinedWrites(self.transport)  # type: ignore[assignment]  # all a cycle uses
         if self.expect_100_continue:
             # what follows may be the body, or the next request if the answer came first (RFC 9110, 10.1.1)
             self.cycle.keep_alive = False
