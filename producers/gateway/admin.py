@@ -76,6 +76,7 @@ class Admin:
                 description="`persona:NAME` or `persona:*`, `endpoint:process` or `endpoint:recommend`, "
                 "`user:ID`, `session:ID`, `function:NAME`",
                 max_length=_LONGEST_PATTERN,
+                json_schema_extra={"pattern": "^(persona|endpoint|user|session|function):."},
                 examples=["persona:Lua"],
             ),
         ],

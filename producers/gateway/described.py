@@ -34,7 +34,7 @@ Kind = type[Exception]
 Kinds = tuple[Kind, ...]
 
 EVERYWHERE: Kinds = (InvalidInput, HeadersTooLarge, Exception)
-WITH_CREDENTIALS: Kinds = (Unauthenticated, RateLimited)
+WITH_CREDENTIALS: Kinds = (Unauthenticated, RateLimited, Unavailable)  # the last: nobody knows the keys
 WITH_BODY: Kinds = (MalformedBody, MissingField, BodyTooSlow, BodyTooLarge, WrongMediaType)
 WITH_FLEET: Kinds = (Overloaded, Unavailable, ClientClosed)
 WITH_WORK: Kinds = (*WITH_FLEET, DeadlineExceeded, JobFailed, JobDead)
@@ -49,6 +49,13 @@ _HEADER_ROW = Row(
     "is no id; send 1 to 128 visible ASCII characters",
     "X-Request-ID",
 )
+
+
+_BEFORE_ANY = (
+    Row(404, "NOT_FOUND", "There is nothing at this address.", "there is nothing at this address"),
+    Row(405, "METHOD_NOT_ALLOWED", "The address takes another method; `Allow` says which.", "see Allow"),
+)
+"""Refusals of what is no operation."""
 
 
 def error_responses(kinds: Iterable[type[Exception]], *, has_body: bool) -> dict[int | str, dict[str, Any]]:
@@ -92,7 +99,7 @@ def error_examples() -> dict[str, dict[str, Any]]:
 
 def error_table() -> str:
     """Return all errors as a table in Markdown, by status."""
-    rows = sorted(set(TABLE.values()), key=lambda row: (row.status, row.code))
+    rows = sorted({*TABLE.values(), *_BEFORE_ANY}, key=lambda row: (row.status, row.code))
     lines = [f"| {row.status} | `{row.code}` | {row.meaning} |" for row in rows]
     return "\n".join(["| status | code | meaning |", "|---:|---|---|", *lines])
 
@@ -144,6 +151,9 @@ PARAMETERS = {
         "The same request under the same key, e.g. `order-17`, is not done again for an hour.",
         pattern="^[\\x21\\x23-\\x7e]([\\x20-\\x7e]{0,253}[\\x21\\x23-\\x7e])?$",
     ),
+    "IfNoneMatch": _parameter(
+        "If-None-Match", "The `ETag` of an answer that is at hand; 304 if it still holds."
+    ),
 }
 COMMON = ("RequestId", "Version2")
 COMMON_V1 = ("RequestId", "Version1")
@@ -163,6 +173,7 @@ HEADERS = {
     "X-Request-ID": _header("The id of this request.", REQUEST_ID, always=True),
     "X-API-Version": _header("The version of this address.", "2", always=True, enum=["1", "2"]),
     "Location": _header("Where to follow the job.", "/api/v2/jobs/…", always=True),
+    "ETag": _header("What `If-None-Match` takes.", 'W/"0f8fad5bd9cb469f"', always=True),
     "Preference-Applied": _header("What was heeded of `Prefer`.", "respond-async"),
     "Retry-After": {
         "description": "Seconds to wait before trying again.",

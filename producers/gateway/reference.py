@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from persona_system.vocabulary import INTENTS, PACES, TONES
+from producers.gateway.described import ref
 from producers.gateway.fields import INTENT_SPELLINGS
 from producers.gateway.openapi import TAGS, guide
 
@@ -86,12 +87,12 @@ def _operation(title: str, operation: Json, document: Json) -> Iterator[str]:
         yield _fields_table(content["schema"], document)
         yield from _shown_examples(content)
     for status, response in operation["responses"].items():
-        if int(status) < 300:
-            yield from _success(status, response, document)
+        if not _is_refusal(response):
+            yield from _answer(status, response, document)
     yield f"Errors: {', '.join(_codes(operation, document))}\n"
 
 
-def _success(status: str, response: Json, document: Json) -> Iterator[str]:
+def _answer(status: str, response: Json, document: Json) -> Iterator[str]:
     yield f"Response {status}: {response['description']}\n"
     content = response.get("content", {})
     if "application/json" in content:
@@ -103,9 +104,14 @@ def _success(status: str, response: Json, document: Json) -> Iterator[str]:
         yield f"```text\n{events.strip()}\n```\n"
 
 
+def _is_refusal(response: Json) -> bool:
+    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+    return bool(schema == ref("schemas", "ErrorResponse"))
+
+
 def _codes(operation: Json, document: Json) -> Iterator[str]:
     for status, response in operation["responses"].items():
-        if int(status) >= 400:
+        if _is_refusal(response):
             examples = response["content"]["application/json"]["examples"].values()
             codes = (_resolved(one, document)["value"]["error"]["code"] for one in examples)
             yield f"{status} {', '.join(f'`{code}`' for code in codes)}"

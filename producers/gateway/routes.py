@@ -47,8 +47,10 @@ from producers.gateway.schemas import (
 _ASKED: Kinds = (*EVERYWHERE, *WITH_CREDENTIALS)
 _PREFERENCES = headers(["Preference-Applied"])
 _KEPT = {
-    304: {"description": "What the caller has still holds: `If-None-Match` has the `ETag` of an answer."}
+    200: {"headers": headers(["ETag"])},
+    304: {"description": "What is at hand still holds.", "headers": headers(["ETag"])},
 }
+_DOWN = {503: {"model": HealthResponse, "description": "It cannot: the service is down."}}
 _FOLLOW = {
     name: {
         "operationId": name,
@@ -163,6 +165,7 @@ def api_routes(ends: Endpoints, reader: BodyReader) -> list[APIRoute]:
             PersonasResponse,
             *_ASKED,
             tag="personas",
+            headers=("IfNoneMatch",),
             responses=_KEPT,
         ),
         get(
@@ -173,6 +176,7 @@ def api_routes(ends: Endpoints, reader: BodyReader) -> list[APIRoute]:
             *_ASKED,
             UnknownPersona,
             tag="personas",
+            headers=("IfNoneMatch",),
             responses=_KEPT,
         ),
         get(
@@ -193,7 +197,15 @@ def api_routes(ends: Endpoints, reader: BodyReader) -> list[APIRoute]:
             MissingField,
             tag="cache",
         ),
-        get("health", "/api/v2/health", ends.health.health, HealthResponse, *EVERYWHERE, tag="service"),
+        get(
+            "health",
+            "/api/v2/health",
+            ends.health.health,
+            HealthResponse,
+            *EVERYWHERE,
+            tag="service",
+            responses=_DOWN,
+        ),
         get("status", "/api/v2/status", ends.health.status, StatusResponse, *_ASKED, tag="service"),
         post(
             "process_v1",
