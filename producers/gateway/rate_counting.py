@@ -13,6 +13,7 @@ from limits import RateLimitItemPerSecond
 
 from producers.errors import ProducerError
 from producers.faults import fault_of
+from producers.gateway.patience import patience
 from producers.gateway.rate_counts import Counts, Hit, OwnCounts
 from producers.gateway.rate_window import shares
 
@@ -89,7 +90,7 @@ class Counting:
         try:
             if self._own is None:
                 try:
-                    async with asyncio.timeout(self._patience_s):
+                    async with patience(self._patience_s):
                         await settle(self._store(), waiters)
                 except Exception as error:  # noqa: BLE001 - whatever its client raises, callers go on
                     self._own = self._leave(error)
@@ -119,9 +120,9 @@ class Counting:
         while self._own is not None:
             await asyncio.sleep(self._retry_s)
             with contextlib.suppress(Exception):  # that it is away, and why, has been said
-                async with asyncio.timeout(_CONNECT_S):
+                async with patience(_CONNECT_S):
                     await self._store().count([_PROBE])
-                async with asyncio.timeout(self._patience_s):
+                async with patience(self._patience_s):
                     await self._store().count([_PROBE])
                 self._own = None
         logger.warning("rate limits are shared again: the reply store is back")

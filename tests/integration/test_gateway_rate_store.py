@@ -245,17 +245,36 @@ def test_the_server_has_no_names_and_keeps_nothing_for_long(valkey: Server) -> N
         assert 0 < valkey.client.ttl(key) <= 2 * 60
 
 
-def test_a_hundred_callers_of_one_name_cost_one_script(valkey: Server) -> None:
-    def scripts() -> int:
-        stats: Any = valkey.client.info("commandstats")
-        return int(stats.get("cmdstat_evalsha", {"calls": 0})["calls"])
+def scripts_of(valkey: Server) -> int:
+    """Return how many scripts the server has run so far."""
+    stats: Any = valkey.client.info("commandstats")
+    return int(stats["cmdstat_evalsha"]["calls"])
 
+
+def test_a_hundred_callers_of_one_name_cost_one_script(valkey: Server) -> None:
     async def story() -> None:
         async with rates_of(valkey, "1000/minute") as rates:
             await rates.caller("a")
-            before = scripts()
+            before = scripts_of(valkey)
             await asyncio.gather(*(rates.caller("a") for _ in range(100)))
-            assert scripts() == before + 1
+            assert scripts_of(valkey) == before + 1
+
+    run(story())
+
+
+def test_who_was_just_refused_costs_the_server_nothing_until_its_time(valkey: Server) -> None:
+    clock = Clock(valkey)
+
+    async def story() -> None:
+        async with rates_of(valkey, "1/minute", clock) as rates:
+            await rates.caller("a")
+            wait_s = await retry_after_s(rates.caller("a"))
+            before = scripts_of(valkey)
+            clock.move(wait_s - 1)
+            assert [await let_in(rates.caller("a")) for _ in range(100)] == [False] * 100
+            assert scripts_of(valkey) == before
+            clock.move(1)
+            assert await let_in(rates.caller("a"))
 
     run(story())
 
