@@ -9,7 +9,6 @@ from tests.support.gateway import Running, gateway
 from workers.store.api_keys import ApiKeyStore, make_key
 from workers.store.engine import open_store
 
-
 _UNLIMITED = "100000/second"
 
 
