@@ -1,6 +1,7 @@
 """The endpoints about the service itself; all answer at once, from what ``probe`` saw last."""
 
 import time
+from typing import TypedDict
 
 from starlette.responses import PlainTextResponse
 from starlette.responses import Response as HttpResponse
@@ -8,11 +9,18 @@ from starlette.responses import Response as HttpResponse
 from producers.gateway.call import TheCall, json_response, timestamp
 from producers.gateway.condition import ServiceState
 from producers.gateway.probe import Probe
-from producers.gateway.schemas import HealthResponse, QueueOut, ReadyResponse, StatusResponse
+from producers.gateway.schemas import HealthResponse, QueueOut, StatusResponse
 
 SERVICE = "ion-mentoring"
 API_VERSIONS = ("1", "2")
 STOPPING = "stopping"  # what a process that drains has to say for itself
+
+
+class ReadyResponse(TypedDict):
+    """Whether a process takes new messages; *missing* names what it lacks."""
+
+    ready: bool
+    missing: list[str]
 
 
 class Health:

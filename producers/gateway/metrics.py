@@ -46,7 +46,9 @@ REFUSALS = Metric(
 )
 JOBS = Metric("ion_gateway_jobs_total", "counter", "Messages and scenarios that were accepted.")
 CACHE_HITS = Metric("ion_gateway_cache_hits_total", "counter", "Messages answered from the cache.")
-CACHE_MISSES = Metric("ion_gateway_cache_misses_total", "counter", "Messages that were waited for and took a worker.")
+CACHE_MISSES = Metric(
+    "ion_gateway_cache_misses_total", "counter", "Messages that were waited for and took a worker."
+)
 
 BUILD = Metric(
     "ion_gateway_build_info", "gauge", "Always 1; the labels say what runs.", ("version", "python")

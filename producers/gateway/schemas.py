@@ -379,13 +379,6 @@ class HealthResponse(TypedDict):
     timestamp: Timestamp
 
 
-class ReadyResponse(TypedDict):
-    """Whether a process takes new messages; *missing* names what it lacks."""
-
-    ready: bool
-    missing: list[str]
-
-
 class QueueOut(TypedDict):
     """A queue; None where the broker does not tell."""
 
