@@ -14,7 +14,7 @@ import pytest
 
 from infra.local.stack import LocalStack
 from tests.support.callers import Asked, Callers
-from tests.support.gateway import Running, ended, environment_of, follow, gateway, standing_still
+from tests.support.gateway import UNLIMITED, Running, ended, environment_of, follow, gateway, standing_still
 from tests.support.stack import start_stack
 from tests.support.wait import wait_until
 
@@ -71,7 +71,7 @@ def test_a_stop_under_load_loses_no_accepted_job_and_cuts_off_no_response(
     fleet: LocalStack, elsewhere: httpx.Client, tmp_path: Path
 ) -> None:
     with (
-        gateway(environment_of(fleet), tmp_path, processes=2) as running,
+        gateway(environment_of(fleet), tmp_path, processes=2, rate_limit_address=UNLIMITED) as running,
         Callers(running.port, some_wait) as callers,
     ):
         wait_until(lambda: len(callers.accepted()) >= ENOUGH, 60)
@@ -89,7 +89,7 @@ def test_a_killed_process_loses_no_accepted_job_and_is_replaced(
     fleet: LocalStack, elsewhere: httpx.Client, tmp_path: Path
 ) -> None:
     with (
-        gateway(environment_of(fleet), tmp_path, processes=2) as running,
+        gateway(environment_of(fleet), tmp_path, processes=2, rate_limit_address=UNLIMITED) as running,
         Callers(running.port, some_wait) as callers,
     ):
         wait_until(lambda: len(callers.accepted()) >= ENOUGH, 60)
@@ -107,7 +107,7 @@ def test_the_death_of_the_whole_gateway_loses_no_accepted_job(
     fleet: LocalStack, elsewhere: httpx.Client, tmp_path: Path
 ) -> None:
     """While workers stand still, nothing is done before the gateway has died."""
-    with gateway(environment_of(fleet), tmp_path) as running:
+    with gateway(environment_of(fleet), tmp_path, rate_limit_address=UNLIMITED) as running:
         with standing_still(fleet), Callers(running.port, to_follow, 20) as callers:
             wait_until(lambda: len(callers.accepted()) >= ENOUGH, 60)
             running.process.kill()

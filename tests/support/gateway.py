@@ -19,6 +19,7 @@ from infra.local.stack import LocalStack
 from tests.support.wait import wait_until
 
 _ROOT = Path(__file__).parents[2]
+UNLIMITED = "1000000/second"  # of a test's callers, who do what a thousand would
 _START_S, _STOP_S = 30.0, 20.0
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
