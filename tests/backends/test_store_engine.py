@@ -109,6 +109,28 @@ def test_readers_go_on_beside_the_writer(tmp_path: Path) -> None:
     assert settings == ["wal", 1, 1]
 
 
+def test_two_stores_of_one_process_see_what_another_process_writes(tmp_path: Path) -> None:
+    """A process loses its locks on a file when it closes any descriptor of it, whoever opened that.
+
+    Without them, the other process takes itself for the last one, and removes the log that ours go on with.
+    """
+    file = opened(tmp_path)
+    write = "INSERT INTO dead_letter_retries SELECT 'x' || count(*), 'y' FROM dead_letter_retries"
+    script = (
+        f"import sqlite3; c = sqlite3.connect({str(file)!r}); c.execute({write!r}); c.commit(); c.close()"
+    )
+
+    def retries(store: Store) -> object:
+        with store.reading() as connection:
+            return connection.scalar(sa.text("SELECT count(*) FROM dead_letter_retries"))
+
+    with open_store(f"sqlite:///{file}") as first, open_store(f"sqlite:///{file}") as second:
+        assert (retries(first), retries(second)) == (0, 0)
+        for written in (1, 2):  # the first one's end is what the second one's writing is lost by
+            subprocess.run([sys.executable, "-c", script], check=True)
+            assert (retries(first), retries(second)) == (written, written)
+
+
 def test_its_files_are_for_their_owner_only(tmp_path: Path) -> None:
     with open_store(f"sqlite:///{tmp_path / 'new' / 'ion.db'}") as store, store.reading() as connection:
         connection.execute(sa.text(TABLES))

@@ -136,7 +136,11 @@ def _bearing_failures() -> Iterator[None]:
 
 
 def _make_file(file: Path, *, create: bool) -> None:
-    """See that *file* is there, readable by its owner only: it holds what people wrote."""
+    """See that *file* is there, readable by its owner only: it holds what people wrote.
+
+    One that is there is not opened: closing it would end the locks of every connection that this process has
+    to it (sqlite.org/howtocorrupt.html, 2.2).
+    """
     if not create:
         if not file.exists():
             fix = "start a stack with `ion up`, or set ION_DATABASE_URL"
@@ -144,12 +148,12 @@ def _make_file(file: Path, *, create: bool) -> None:
         return
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as error:
         if not file.exists():
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        if not file.exists():  # or somebody else has just made it
             fix = "make its directory writable, or set ION_DATABASE_URL"
             raise StoreUnavailable(WHAT, f"{file}: {error.strerror}", fix) from None
-        # it is there and read-only: reading may do
 
 
 def _sqlite(url: URL, patience_s: float) -> sa.Engine:
