@@ -191,8 +191,7 @@ class PatientProtocol(HttpToolsProtocol):
             else:
                 self._tell(refusal_of(error))
         elif under_way and not cycle.response_started and not self.pipeline:
-            cycle.disconnected = True  # for whoever waits for the body
-            cycle.message_event.set()
+            cycle.disconnected = True  # whoever waits for the body has nobody to answer
             self._tell(refusal_of(error))
         else:
             self._close()

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -107,10 +109,12 @@ def test_line_ends_alone_are_no_request(line: Line) -> None:
     assert line.is_closed_though_it_gets(b"\r\n")
 
 
-def test_an_idle_connection_ends_whatever_it_drips(stage: Stage) -> None:
+@pytest.mark.parametrize("more", [b"", b"\r\n"], ids=["silent", "a line end"])
+def test_an_idle_connection_ends(stage: Stage, more: bytes) -> None:
+    """A line end that precedes no request does not hold it open."""
     with serving(stage, Hasty, keep_alive_s=1) as server, Line(server.port) as line:
         assert line.send(get()).answer().status == 200
-        assert line.is_closed()
+        assert line.send(more).is_closed()
 
 
 def test_a_connection_is_used_again_however_slowly(server: SmallServer, line: Line) -> None:
@@ -287,6 +291,24 @@ def test_a_caller_who_takes_nothing_of_a_large_answer_is_hung_up_on(
         wait_until(lambda: stage.left == 1)
         wait_until(lambda: server.connections() == 0, what="the server hangs up")
         wait_until(lambda: server.tasks() == 0, what="the request ends")
+
+
+def test_a_caller_who_takes_too_little_of_a_large_answer_is_hung_up_on(server: SmallServer) -> None:
+    """It takes some bytes all the time, but not 16 KiB in half a second."""
+    with Line(server.port, receive_buffer=4_096) as line:
+        line.send(get("/large"))
+        wait_until(lambda: line.socket.recv(64) and server.connections() == 0, what="the server hangs up")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an option of Linux")
+def test_a_caller_who_is_gone_without_a_word_is_found_out_by_the_kernel(
+    server: SmallServer, line: Line
+) -> None:
+    """What was sent and is not acknowledged ends it; by default that takes a quarter of an hour."""
+    assert line.send(get()).answer().status == 200
+    (connection,) = server.server.server_state.connections
+    raw = connection.transport.get_extra_info("socket")
+    assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 500
 
 
 def test_a_caller_who_takes_a_large_answer_slowly_gets_it_all(server: SmallServer) -> None:
