@@ -51,10 +51,10 @@ class Processing:
     async def process(self, body: ProcessRequest, call: TheCall) -> HttpResponse:
         """Answer one message with the prompt for the mentor who takes it.
 
-        It waits for the answer, for `Prefer: wait=n` seconds at most.  With `Prefer: respond-async` it answers
-        202 as soon as the job is accepted (after up to `wait` seconds, if given, within which an answer is
-        returned as usual), and `Location` says where to follow it.  With an `Idempotency-Key`, the same request
-        sent again within an hour is not done again.
+        It waits for the answer, for `Prefer: wait=n` seconds at most.  With `Prefer: respond-async` it
+        answers 202 as soon as the job is accepted (after up to `wait` seconds, if given, within which an
+        answer is returned as usual), and `Location` says where to follow it.  With an `Idempotency-Key`, the
+        same request sent again within an hour is not done again.
         """
         prefer = preferences_of(call, self._max_wait_s)
         request = _request(body, call, prefer)
@@ -108,8 +108,8 @@ class Processing:
     async def bulk(self, body: BulkRequest, call: TheCall) -> HttpResponse:
         """Answer up to 100 messages; each is answered or refused by itself, in the order of the requests.
 
-        More at once is work for `ion bulk run`, which takes files of any size.  With an `Idempotency-Key`, each
-        request is known by the key and its place.
+        More at once is work for `ion bulk run`, which takes files of any size.  With an `Idempotency-Key`,
+        each request is known by the key and its place.
         """
         total = len(body.requests)
         if total > MAX_BULK:
@@ -163,8 +163,8 @@ class Processing:
     async def process_v1(self, body: ProcessV1Request, call: TheCall) -> HttpResponse:
         """Answer one message, as version 1 does: any key that is not known counts as calm-medium-learning.
 
-        Use `POST /api/v2/process` instead: it takes the key apart, derives it from the text when there is none,
-        and says why a mentor was chosen.
+        Use `POST /api/v2/process` instead: it takes the key apart, derives it from the text when there is
+        none, and says why a mentor was chosen.
         """
         request = PersonaRequest(body.user_input, forgiven(body.resonance_key))
         outcome = await self._client.submit(request).outcome()
@@ -234,5 +234,5 @@ def _with(request: PersonaRequest, **changes: Any) -> PersonaRequest:
 def _refused(error: Exception, place: int, call: Call) -> ErrorResponse:
     told = error_body(refusal_of(error), call.request_id)
     field = told["error"]["field"]
-    told["error"]["field"] = f"requests[{place}]" if field is None else f"requests[{place}].{field}"
+    told["error"]["field"] = f"requests[{place}]" if field in (None, "body") else f"requests[{place}].{field}"
     return told
