@@ -18,7 +18,7 @@ from producers.errors import Unavailable
 from producers.gateway.call import Call, TheCall, json_response, timestamp
 from producers.gateway.errors import Forbidden
 from producers.gateway.ports import Audit
-from producers.gateway.schemas import CacheStatsResponse, InvalidatedResponse
+from producers.gateway.service_schemas import CacheStatsResponse, InvalidatedResponse
 from producers.gateway.snapshot import Rhythm, Snapshot
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from producers.admission import QueueState
-from producers.gateway.schemas import Condition, DependencyOut
+from producers.gateway.service_schemas import Condition, DependencyOut
 
 VITAL = ("broker", "replies", "workers")
 WORKERS = "workers"

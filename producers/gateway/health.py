@@ -9,7 +9,7 @@ from starlette.responses import Response as HttpResponse
 from producers.gateway.call import TheCall, json_response, timestamp
 from producers.gateway.condition import ServiceState
 from producers.gateway.probe import Probe
-from producers.gateway.schemas import HealthResponse, QueueOut, StatusResponse
+from producers.gateway.service_schemas import HealthResponse, QueueOut, StatusResponse
 
 SERVICE = "ion-mentoring"
 API_VERSIONS = ("1", "2")

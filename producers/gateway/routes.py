@@ -32,15 +32,17 @@ from producers.gateway.jobs import Jobs
 from producers.gateway.processing import Processing
 from producers.gateway.schemas import (
     BulkResponse,
-    CacheStatsResponse,
-    HealthResponse,
-    InvalidatedResponse,
     JobResponse,
     PersonaResponse,
     PersonasResponse,
     ProcessResponse,
     ProcessV1Response,
     RecommendResponse,
+)
+from producers.gateway.service_schemas import (
+    CacheStatsResponse,
+    HealthResponse,
+    InvalidatedResponse,
     StatusResponse,
 )
 
@@ -230,7 +232,7 @@ def _described(name: str, endpoint: Any, model: Any, errors: Kinds, told: dict[s
         "response_description": model.__doc__ or "The events.",
         "tags": [told.pop("tag")],
         "summary": summary.rstrip("."),
-        "description": "\n".join(line.strip() for line in rest.strip().splitlines()).replace(".  ", ". "),
+        "description": "\n\n".join(" ".join(part.split()) for part in rest.split("\n\n")).strip(),
         "operation_id": name,
         "responses": {**refused, **told.pop("responses", {})},
         "openapi_extra": {"parameters": parameters(named)},

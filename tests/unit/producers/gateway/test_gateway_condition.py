@@ -6,7 +6,7 @@ import pytest
 
 from producers.admission import QueueState
 from producers.gateway.condition import HEARD_S, STALE_S, Finding, Seen, ServiceState
-from producers.gateway.schemas import Condition
+from producers.gateway.service_schemas import Condition
 
 NOW = 1_000.0
 NAMES = ("broker", "replies", "workers", "cache", "database")
