@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 AUDIT_EXAMPLES = ("ion audit", "ion audit --since 7d --json", "ion audit purge --older-than 400d")
 PURGE_EXAMPLES = ("ion audit purge --older-than 400d",)
 
+_SECONDS = len("2026-03-01T09:30:00")  # in UTC
+
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -91,11 +93,12 @@ def _show(found: "Sequence[Entry]", total: int) -> None:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("at", "who", "did", "to", "", "from"):
-        table.add_column(heading, no_wrap=heading == "at", overflow="fold")
+        table.add_column(heading, no_wrap=heading in ("at", "did", ""), overflow="fold")
     for entry in found:
-        who = f"{entry.subject} ({entry.role}, {entry.proof})" if entry.subject else "somebody unknown"
+        who = f"{entry.subject} ({entry.role})" if entry.subject else "unknown"
         allowed = "" if entry.allowed else "refused"
-        cells = (when(entry.at_ms) or "", who, entry.action, entry.target, allowed, entry.address)
+        at = (when(entry.at_ms) or "")[:_SECONDS]
+        cells = (at, who, entry.action, entry.target, allowed, entry.address)
         table.add_row(*(Text(printable(cell)) for cell in cells))
     out = console()
     out.print(table)
