@@ -26,7 +26,7 @@ def messages(count: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("parallel", [True, False], ids=["at_once", "in_order"])
-def test_a_hundred_messages_are_answered_in_their_order(api: httpx.Client, parallel: bool) -> None:  # noqa: FBT001
+def test_a_hundred_messages_are_answered_in_their_order(api: httpx.Client, parallel: bool) -> None:  # noqa: FBT001 - a parameter of the test
     asked = messages(100)
     told = api.post(BULK, json={"requests": asked, "parallel": parallel}).json()
 
@@ -64,7 +64,7 @@ BAD: dict[str, tuple[object, str, str]] = {
 
 
 @pytest.mark.parametrize("parallel", [True, False], ids=["at_once", "in_order"])
-def test_bad_ones_among_good_are_refused_by_themselves(api: httpx.Client, parallel: bool) -> None:  # noqa: FBT001
+def test_bad_ones_among_good_are_refused_by_themselves(api: httpx.Client, parallel: bool) -> None:  # noqa: FBT001 - a parameter of the test
     good = messages(len(BAD) + 1)
     asked: list[object] = [good[0]]
     for one, (bad, _, _) in zip(good[1:], BAD.values(), strict=True):
