@@ -89,7 +89,11 @@ def world(stack: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "ION_STATE_DIR": str(stack.settings.state_dir),
         "ION_DATABASE_URL": f"sqlite:///{file}",
     }
-    given = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_keys": directory / "jwks.json"}
+    given: dict[str, Any] = {
+        "jwt_issuer": ISSUER,
+        "jwt_audience": AUDIENCE,
+        "jwt_keys": directory / "jwks.json",
+    }
     with (
         open_store(env["ION_DATABASE_URL"]) as store,
         gateway(env, directory, anonymous=False, rate_limit_refused="10000/second", **given) as running,
