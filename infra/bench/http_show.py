@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_COLUMNS = ("connections", "x bare", "requests/s", "p50 ms", "p95 ms", "p99 ms", "CPU us", "target")
+_COLUMNS = ("x bare", "req/s", "p50 ms", "p95 ms", "p99 ms", "CPU us", "target")
 
 
 def show(console: Console, figures: dict[str, Any]) -> None:
@@ -18,14 +18,14 @@ def show(console: Console, figures: dict[str, Any]) -> None:
         style="dim",
     )
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("load on one process")
+    table.add_column("load (connections)")
     for column in _COLUMNS:
         table.add_column(column, justify="right")
     for row in figures["loads"]:
         table.add_row(
-            row["load"], f"{row['connections']}", f"{row['ratio']:.2f}", *_speeds(row), _verdict(row)
+            f"{row['load']} ({row['connections']})", f"{row['ratio']:.2f}", *_speeds(row), _verdict(row)
         )
-    table.add_row("bare FastAPI", f"{figures['bare']['connections']}", "1", *_speeds(figures["bare"]))
+    table.add_row(f"bare FastAPI ({figures['bare']['connections']})", "1", *_speeds(figures["bare"]))
     console.print(table)
     memory = figures["memory_mb"]
     console.print(
@@ -45,8 +45,8 @@ def _verdict(row: dict[str, Any]) -> Text:
     target = row["target"]
     parts = []
     if "ratio" in target:
-        parts.append((f"{target['ratio']:.1f} x", row["holds"]["ratio"]))
+        parts.append((f"x{target['ratio']:.1f}", row["holds"]["ratio"]))
     if "p95_ms" in target:
-        parts.append((f"p95 {target['p95_ms']:.0f}", row["holds"]["p95_ms"]))
+        parts.append((f"p95<{target['p95_ms']:.0f}", row["holds"]["p95_ms"]))
     texts = [Text(text, "green" if holds else "red") for text, holds in parts]
-    return Text(", ").join(texts)
+    return Text(" ").join(texts)
