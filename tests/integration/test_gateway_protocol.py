@@ -23,6 +23,16 @@ class Hasty(PatientProtocol):
     patience = Patience(headers_s=0.5, rest_s=0.5, linger_s=0.5, stall_s=0.5, max_pipelined=3)
 
 
+class Alone(Hasty):
+    """Has no help of the kernel's, as on systems other than Linux."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if sys.platform == "linux":
+            raw = transport.get_extra_info("socket")
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 0)
+
+
 class Stage:
     """An application: tells what it was asked, waits, sends much, or never reads."""
 
@@ -49,6 +59,8 @@ class Stage:
             await self.gate.wait()
         size, more = 0, True
         while more:
+            if path == "/impatient" and size:
+                return b"I cannot wait"
             message = await receive()
             if message["type"] == "http.disconnect":
                 return b"gone"
@@ -227,6 +239,17 @@ def test_a_chunk_that_is_none_ends_the_request_and_whoever_waits_for_its_body(
     assert stage.left == 1
 
 
+def test_a_request_that_was_refused_is_not_answered_as_well(
+    server: SmallServer, line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The application sees a part of the body, and begins to answer when the refusal is out already."""
+    chunked = CHUNKED.replace(b"POST /", b"POST /impatient", 1)
+    assert line.send(chunked + b"5\r\nhello\r\nnot a size\r\n").answer().code() == "INVALID_HTTP"
+    assert line.is_closed()
+    wait_until(lambda: server.tasks() == 0)
+    assert caplog.text == ""
+
+
 def test_a_chunk_that_is_none_after_the_answer_just_ends_the_connection(line: Line) -> None:
     """A second answer would be taken for that to the next request."""
     assert line.send(CHUNKED.replace(b"POST /", b"POST /unread", 1)).answer().body == b"done"
@@ -293,11 +316,13 @@ def test_a_caller_who_takes_nothing_of_a_large_answer_is_hung_up_on(
         wait_until(lambda: server.tasks() == 0, what="the request ends")
 
 
-def test_a_caller_who_takes_too_little_of_a_large_answer_is_hung_up_on(server: SmallServer) -> None:
-    """It takes some bytes all the time, but not 16 KiB in half a second."""
-    with Line(server.port, receive_buffer=4_096) as line:
+@pytest.mark.parametrize("taken", [0, 64], ids=["nothing", "too little"])
+def test_it_is_hung_up_on_without_the_kernels_help_too(stage: Stage, taken: int) -> None:
+    """A caller may take some bytes all the time; it is not 16 KiB in half a second."""
+    with serving(stage, Alone) as server, Line(server.port, receive_buffer=4_096) as line:
         line.send(get("/large"))
-        wait_until(lambda: line.socket.recv(64) and server.connections() == 0, what="the server hangs up")
+        wait_until(lambda: stage.left == 1)
+        wait_until(lambda: line.socket.recv(taken) is not None and server.connections() == 0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="an option of Linux")
