@@ -16,6 +16,7 @@ from producers.cli.collaborators import Check
 if TYPE_CHECKING:
     from producers.gateway.settings import GatewaySettings
 
+_DOOR = "gateway's door"
 _PATIENCE_S = 2.0
 _ASKED = "/api/v2/personas"  # takes credentials, and no fleet
 
@@ -35,22 +36,38 @@ def gateway_checks() -> Iterator[Check]:
         return
     except (OSError, http.client.HTTPException) as error:
         fix = "look at its log; another program at its port? then set ION_GATEWAY_PORT to another one"
-        yield Check("gateway", "fail", f"{settings.url} does not answer: {type(error).__name__}", fix)
+        yield Check("gateway", "warn", f"{settings.url} does not answer: {type(error).__name__}", fix)
         return
     if live != HTTPStatus.OK or not ours:
         fix = "set ION_GATEWAY_PORT to the gateway's port, or to a free one"
         yield Check("gateway", "warn", f"what answers at {settings.url} is no gateway", fix)
         return
     yield Check("gateway", "ok", f"answers at {settings.url} in {took_ms:.1f} ms")
-    yield door_check(anonymous=asked == HTTPStatus.OK)
+    keys = 0 if asked == HTTPStatus.OK else _usable_keys()
+    yield door_check(anonymous=asked == HTTPStatus.OK, keys=keys, tokens=settings.jwt_keys is not None)
 
 
-def door_check(*, anonymous: bool) -> Check:
-    """Check whom the gateway lets in: with *anonymous*, everybody who reaches it."""
+def door_check(*, anonymous: bool, keys: int, tokens: bool) -> Check:
+    """Check whom the gateway lets in: everybody if *anonymous*, else who has one of *keys*, or a token."""
     if anonymous:
         fix = "for more than a trial, unset ION_GATEWAY_ANONYMOUS and create keys with `ion keys create`"
-        return Check("gateway's door", "warn", "lets in everybody on this machine, without credentials", fix)
-    return Check("gateway's door", "ok", "takes credentials")
+        return Check(_DOOR, "warn", "lets in everybody on this machine, without credentials", fix)
+    if not keys and not tokens:
+        fix = "create one with `ion keys create NAME --role service`"
+        return Check(_DOOR, "warn", "lets in nobody: there is no key", fix)
+    found = f"takes {keys:,} key{'' if keys == 1 else 's'}"
+    return Check(_DOOR, "ok", f"{found}, and tokens" if tokens else found)
+
+
+def _usable_keys() -> int:
+    """Return how many keys are good now; raise StoreError."""
+    from producers.cli.operator import database, now_ms  # noqa: PLC0415
+    from workers.store.api_keys import ApiKeyStore  # noqa: PLC0415
+
+    with database() as store:
+        if store.file is not None and not store.file.exists():
+            return 0
+        return len(ApiKeyStore(store).usable(now_ms()))
 
 
 def _get(settings: "GatewaySettings", path: str) -> tuple[int, bool]:
