@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from tests.support.api_docs import EXAMPLES, PAGE, PROGRAMS, page, record
 from tests.support.api_pages import document
-from tests.support.gateway import Running
+from tests.support.gateway import Running, gateway
 from tests.support.guarded import guarded_gateway
 
 OLD = "docs/api.md and its examples are out of date: run `make api-docs`"
@@ -82,3 +83,26 @@ def needed(program: str) -> str:
             pytest.fail(told)
         pytest.skip(told)
     return found
+
+
+def test_the_readmes_requests_are_answered(stack_env: dict[str, str], tmp_path: Path) -> None:
+    """All of its shell session, with ``ion`` on the path; curl -f fails on a refusal."""
+    needed("curl")
+    readme = (PAGE.parents[1] / "README.md").read_text(encoding="utf-8")
+    (session,) = [
+        block for block in re.findall(r"^```sh\n(.*?)^```", readme, re.M | re.S) if "curl $API" in block
+    ]
+    with gateway(stack_env, tmp_path) as running:
+        local = session.replace("http://127.0.0.1:8000", running.url).replace("curl ", "curl -fsS ")
+        run = subprocess.run(
+            [needed("bash"), "-euo", "pipefail", "-c", local],
+            env={**os.environ, **stack_env, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+            cwd=tmp_path,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+    assert run.returncode == 0, run.stderr
+    assert '"persona_used":"Lua"' in run.stdout
+    assert "event: ended" in run.stdout
