@@ -82,9 +82,13 @@ class JobWatch:
             asking, self._looking = self._looking, {}
             try:
                 ends = await self._outcomes.outcomes(list(asking))
+            except ProducerError as error:
+                later, self._looking = self._looking, {}
+                _fail(asking, error)
+                _fail(later, error)  # another try would keep them waiting for as long again
+                continue
             except Exception as error:  # noqa: BLE001 - whatever it is, whoever asked must not wait for ever
-                for told in (one for asked in asking.values() for one in asked if not one.done()):
-                    told.set_exception(_again(error))
+                _fail(asking, error)
                 continue
             for asked, end in zip(asking.values(), ends, strict=True):
                 _resolve(asked, end)
@@ -126,6 +130,7 @@ def _resolve(asked: list["asyncio.Future[_End]"], end: _End) -> None:
             told.set_result(end)
 
 
-def _again(error: Exception) -> Exception:
-    """Return *error* for one more who is to raise it: one object would gather all their tracebacks."""
-    return type(error)(*error.args) if isinstance(error, ProducerError) else error
+def _fail(asking: _Asking, error: Exception) -> None:
+    """Raise *error* for all who ask, each its own: one object would gather all their tracebacks."""
+    for told in (one for asked in asking.values() for one in asked if not one.done()):
+        told.set_exception(type(error)(*error.args) if isinstance(error, ProducerError) else error)

@@ -98,6 +98,23 @@ async def test_trouble_is_told_to_all_who_asked_and_is_over_when_it_is(trouble: 
 
 
 @in_a_loop
+async def test_who_waits_behind_a_question_that_fails_is_told_as_well() -> None:
+    store = Store()
+    store.trouble = Unavailable("the reply store", "away")
+    store.gate.clear()
+    watch = JobWatch(store)
+    first = asyncio.create_task(watch.look("a"))
+    await store.asked.wait()
+    later = asyncio.create_task(watch.look("b"))
+    await asyncio.sleep(0)
+    store.gate.set()
+
+    told = await asyncio.gather(first, later, return_exceptions=True)
+    assert [type(one) for one in told] == [Unavailable, Unavailable]
+    assert store.questions == [["a"]]
+
+
+@in_a_loop
 async def test_who_asked_and_left_disturbs_nobody() -> None:
     store = Store()
     store.gate.clear()
