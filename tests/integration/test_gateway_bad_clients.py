@@ -17,7 +17,7 @@ from tests.support.wait import wait_until
 
 PATIENCE_S = 30.0
 IDLE = 1_000
-MOST_GROWTH_BYTES = 20_000_000
+MOST_GROWTH_BYTES = 60_000_000
 HEALTH = b"GET /api/v2/health HTTP/1.1\r\nHost: a\r\n\r\n"
 SMUGGLED = b"GET /api/v2/personas/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /api/v2/process HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -223,7 +223,7 @@ def test_a_caller_who_vanishes_leaves_nothing(running: Running, begun: str, *, r
     ],
 )
 def test_a_flood_is_dammed(running: Running, flood: bytes) -> None:
-    """30 callers send 60 MB in all, 10 of them at a time; the gateway keeps less than a third of it."""
+    """60 callers send 120 MB in all, 10 of them at a time; the gateway keeps less than half of it."""
     room = memory(running) + MOST_GROWTH_BYTES
 
     def pour(_: int) -> None:
@@ -232,7 +232,7 @@ def test_a_flood_is_dammed(running: Running, flood: bytes) -> None:
             assert line.answer().status in (200, 431)
 
     with ThreadPoolExecutor(10) as flooders:
-        list(flooders.map(pour, range(30)))
+        list(flooders.map(pour, range(60)))
     assert is_well(running)
     assert memory(running) < room
     wait_until(lambda: callers(running) == 0, PATIENCE_S, "nothing is left of them")

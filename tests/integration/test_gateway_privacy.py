@@ -28,7 +28,7 @@ GOOD = {"user_input": TEXT, "context": CONTEXT, "metadata": {WORDS: WORDS}, "inc
 def loud(stack_env: dict[str, str], tmp_path: Path) -> Iterator[Running]:
     program = "tests.support.loud_gateway"
     with gateway(stack_env, tmp_path, program=program, max_body_kb=256, body_timeout_s=0.5) as running:
-        wait_until(lambda: "DEBUG" in running.log(), 30, "it logs at DEBUG")
+        assert "DEBUG" in running.log()
         yield running
 
 
@@ -74,7 +74,6 @@ def test_nothing_that_a_person_wrote_leaves_by_the_log_or_a_refusal(loud: Runnin
 
     assert len(refusals) > 25
     assert not [told for told in refusals if WORDS in told]
-    wait_until(lambda: loud.log().count("\n") > 10)
     assert not [line for line in loud.log().splitlines() if WORDS in line]
     assert "ERROR" not in loud.log()
 

@@ -242,7 +242,7 @@ def test_a_bad_request_in_bulk_is_refused_by_itself(running: Running) -> None:
         ("MISSING_FIELD", "requests[1].user_input"),
         ("INVALID_INPUT", "requests[2].user_input"),
         ("INVALID_INPUT", "requests[3].context.message_history[3].role"),
-        ("INVALID_INPUT", "requests[4].body"),
+        ("INVALID_INPUT", "requests[4]"),
     ]
 
 

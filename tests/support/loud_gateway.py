@@ -9,4 +9,5 @@ from producers.settings import ClientSettings
 
 if __name__ == "__main__":
     logging.basicConfig(stream=sys.stderr, level=logging.DEBUG, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger(__name__).debug("all is logged")
     serve(GatewaySettings(), ClientSettings())
