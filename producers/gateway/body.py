@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from persona_system.errors import shorten
-from producers.gateway.call import Call
+from producers.gateway.call import BODY_IS_HERE, Call
 from producers.gateway.errors import BodyTooLarge, BodyTooSlow, MalformedBody, WrongMediaType
 from producers.gateway.settings import GatewaySettings
 
@@ -43,12 +43,16 @@ class BodyReader:
     async def read(self, model: type[BaseModel], call: Call, receive: Receive) -> BaseModel:
         """Return the body of *call* as *model*; raise a GatewayError or pydantic's ValidationError."""
         self._check_kind(call)
+        return model.model_validate(parse(await self._raw(call, receive)))
+
+    async def _raw(self, call: Call, receive: Receive) -> bytes:
+        if call.scope.get(BODY_IS_HERE):  # a timer would cost a seventh of what an answer from the cache does
+            return await self._collect(receive)
         try:
             async with asyncio.timeout(self._timeout_s):
-                raw = await self._collect(receive)
+                return await self._collect(receive)
         except TimeoutError:
             raise BodyTooSlow(f"the body did not come within {self._timeout_s:g} s") from None
-        return model.model_validate(parse(raw))
 
     def _check_kind(self, call: Call) -> None:
         kind = call.headers.get(b"content-type", b"")

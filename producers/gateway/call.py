@@ -22,6 +22,9 @@ from producers.gateway.schemas import ErrorResponse
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
+BODY_IS_HERE = "ion_body_is_here"
+"""In the scope of a request whose body has come in full; without it, it may have to be waited for."""
+
 _encode = msgspec.json.Encoder().encode
 
 

@@ -18,7 +18,7 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from producers.gateway.call import error_body, new_request_id
+from producers.gateway.call import BODY_IS_HERE, error_body, new_request_id
 from producers.gateway.edge import V2_PREFIX, Headers, completed
 from producers.gateway.errors import (
     BodyTooSlow,
@@ -125,6 +125,7 @@ class PatientProtocol(HttpToolsProtocol):
         if self._unparsed:
             return
         super().on_message_complete()
+        self.scope[BODY_IS_HERE] = True  # type: ignore[literal-required]  # servers may add some
         self._in_message = False
         self._wait_no_more()
 
