@@ -11,7 +11,7 @@ from infra.local.errors import AddressTaken
 from infra.local.process import ProcessSpec
 from infra.local.settings import LocalSettings
 from producers.errors import Unavailable
-from producers.gateway.listening import listen
+from producers.gateway.server.listening import listen
 from producers.gateway.settings import GatewaySettings, is_loopback
 
 _STOP_S = 4.0  # beyond what requests get: to end the rest and leave the broker

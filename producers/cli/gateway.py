@@ -33,7 +33,7 @@ def gateway(
     It serves the stack that runs here, or the fleet that ION_BROKER_URL names.  Without one it answers 503
     until there is one.
     """
-    from producers.gateway.serve import serve  # noqa: PLC0415
+    from producers.gateway.server.serve import serve  # noqa: PLC0415
     from producers.settings import ClientSettings  # noqa: PLC0415
 
     settings = _settings(host=host, port=port, processes=processes)

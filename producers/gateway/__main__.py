@@ -1,6 +1,6 @@
 """``python -m producers.gateway``: serve what the environment describes.  People use ``ion gateway``."""
 
-from producers.gateway.serve import serve
+from producers.gateway.server.serve import serve
 from producers.gateway.settings import GatewaySettings
 from producers.settings import ClientSettings
 

@@ -19,29 +19,29 @@ from persona_system.catalogue import load_catalogue
 from persona_system.errors import PersonaError
 from producers.aio import AsyncPersonaClient
 from producers.errors import ProducerError
-from producers.gateway.admin import Admin
-from producers.gateway.body import BodyReader, Shortcut
+from producers.gateway.access.entrance import Entrance
 from producers.gateway.call import Call, error_response
-from producers.gateway.catalogue import Catalogue
-from producers.gateway.edge import Edge
-from producers.gateway.entrance import Entrance
+from producers.gateway.description.openapi import api_document
+from producers.gateway.description.pages import page_routes
+from producers.gateway.endpoints.admin import Admin
+from producers.gateway.endpoints.catalogue import Catalogue
+from producers.gateway.endpoints.health import Health
+from producers.gateway.endpoints.jobs import Jobs
+from producers.gateway.endpoints.processing import Processing
+from producers.gateway.endpoints.service_routes import service_routes
+from producers.gateway.endpoints.watch import JobWatch
+from producers.gateway.entry.body import BodyReader, Shortcut
+from producers.gateway.entry.edge import Edge
 from producers.gateway.errors import GatewayError, refusal_of
-from producers.gateway.health import Health
-from producers.gateway.jobs import Jobs
-from producers.gateway.looks import looks_of
-from producers.gateway.openapi import api_document
-from producers.gateway.pages import page_routes
+from producers.gateway.monitoring.looks import looks_of
+from producers.gateway.monitoring.probe import Probe, probing
 from producers.gateway.ports import Door, NoMeter
-from producers.gateway.probe import Probe, probing
-from producers.gateway.processing import Processing
 from producers.gateway.routes import Endpoints, api_routes
-from producers.gateway.service_routes import service_routes
+from producers.gateway.server.stopping import stopping_well
 from producers.gateway.settings import GatewaySettings
-from producers.gateway.stopping import stopping_well
-from producers.gateway.watch import JobWatch
 
 if TYPE_CHECKING:
-    from producers.gateway.exposition import Exposition
+    from producers.gateway.monitoring.exposition import Exposition
     from producers.settings import ClientSettings
 
 
@@ -120,8 +120,8 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 
 
 def _exposition(counts_dir: Path | None, probe: Probe, door: Door) -> "Exposition":
-    from producers.gateway.exposition import Exposition  # noqa: PLC0415 - off as a rule; prometheus_client
-    from producers.gateway.meter import RequestMeter, SharedCounts  # noqa: PLC0415
+    from producers.gateway.monitoring.exposition import Exposition  # noqa: PLC0415 - off as a rule; prometheus_client
+    from producers.gateway.monitoring.meter import RequestMeter, SharedCounts  # noqa: PLC0415
 
     shared = None if counts_dir is None else SharedCounts(counts_dir)
     return Exposition(RequestMeter(), shared, probe, door, _VERSION)

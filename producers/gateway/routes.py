@@ -8,10 +8,7 @@ from starlette.responses import StreamingResponse
 
 from persona_system.errors import UnknownPersona
 from producers.errors import Unavailable
-from producers.gateway.admin import Admin
-from producers.gateway.body import BodyReader, BodyRoute
-from producers.gateway.catalogue import Catalogue
-from producers.gateway.described import (
+from producers.gateway.description.described import (
     COMMON,
     COMMON_V1,
     EVERYWHERE,
@@ -26,10 +23,13 @@ from producers.gateway.described import (
     headers,
     parameters,
 )
+from producers.gateway.endpoints.admin import Admin
+from producers.gateway.endpoints.catalogue import Catalogue
+from producers.gateway.endpoints.health import Health
+from producers.gateway.endpoints.jobs import Jobs
+from producers.gateway.endpoints.processing import Processing
+from producers.gateway.entry.body import BodyReader, BodyRoute
 from producers.gateway.errors import Forbidden, MissingField, TooManyRequests, UnknownJob
-from producers.gateway.health import Health
-from producers.gateway.jobs import Jobs
-from producers.gateway.processing import Processing
 from producers.gateway.schemas import (
     BulkResponse,
     JobResponse,

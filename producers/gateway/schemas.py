@@ -15,7 +15,7 @@ from persona_system.context import MAX_HISTORY_MESSAGES, MAX_ID_CHARS
 from persona_system.models import Context, Message
 from persona_system.text import MAX_TEXT_CHARS
 from persona_system.vocabulary import ResonanceKey, make_key
-from producers.gateway.fields import (
+from producers.gateway.description.fields import (
     BLANK_OR_MESSAGE_PATTERN,
     ENGLISH,
     KOREAN,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from typing_extensions import TypedDict
 
-from producers.gateway.fields import RequestId, Score, Timestamp
+from producers.gateway.description.fields import RequestId, Score, Timestamp
 
 
 class TierOut(TypedDict):

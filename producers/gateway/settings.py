@@ -7,7 +7,7 @@ from typing import Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from producers.gateway.rate_notation import parse_rate
+from producers.gateway.access.rate_notation import parse_rate
 from workers.contract.settings import IonSettings
 
 _ON_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - every interface has the loopback's

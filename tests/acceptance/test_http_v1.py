@@ -14,7 +14,7 @@ import pytest
 
 from infra.local.stack import LocalStack
 from persona_system.vocabulary import INTENT_ALIASES
-from producers.gateway.v1_guide import V1_GUIDE
+from producers.gateway.description.v1_guide import V1_GUIDE
 from tests.support.gateway import gateway
 
 PATH = "/api/persona/process"

@@ -8,7 +8,7 @@ import pytest
 from redis import AuthenticationError
 from redis.asyncio import Redis, SSLConnection
 
-from producers.gateway.async_redis import open_async_pool
+from producers.gateway.access.async_redis import open_async_pool
 from tests.support.async_wait import until
 from tests.support.rabbit import free_port
 from tests.support.sentinel import Failover, failover

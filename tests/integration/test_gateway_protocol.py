@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from producers.gateway.protocol import Patience, PatientProtocol
+from producers.gateway.server.protocol import Patience, PatientProtocol
 from tests.support.raw_http import Line, SmallServer, ask, serving
 from tests.support.wait import wait_until
 

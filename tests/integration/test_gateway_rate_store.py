@@ -14,11 +14,11 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from pydantic import SecretStr
 
+from producers.gateway.access.rate_counting import Counting
+from producers.gateway.access.rate_counts import PREFIX, Hit, open_shared_counts
+from producers.gateway.access.rate_notation import parse_rate
+from producers.gateway.access.rates import Rates
 from producers.gateway.errors import RateLimited
-from producers.gateway.rate_counting import Counting
-from producers.gateway.rate_counts import PREFIX, Hit, open_shared_counts
-from producers.gateway.rate_notation import parse_rate
-from producers.gateway.rates import Rates
 from producers.gateway.settings import GatewaySettings
 from producers.settings import ClientSettings
 from tests.support.async_wait import until

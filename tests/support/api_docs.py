@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from producers.gateway.described import REQUEST_ID, TIMESTAMP
-from producers.gateway.reference import reference
+from producers.gateway.description.described import REQUEST_ID, TIMESTAMP
+from producers.gateway.description.reference import reference
 from tests.support.gateway import gateway
 from tests.support.stack import start_stack
 from tests.support.wait import wait_until

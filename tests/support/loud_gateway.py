@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from producers.gateway.serve import serve
+from producers.gateway.server.serve import serve
 from producers.gateway.settings import GatewaySettings
 from producers.settings import ClientSettings
 

@@ -8,8 +8,8 @@ import sys
 
 from pydantic import SecretStr
 
+from producers.gateway.access.rates import Rates
 from producers.gateway.errors import RateLimited
-from producers.gateway.rates import Rates
 from producers.gateway.settings import GatewaySettings
 from producers.settings import ClientSettings
 

@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
-from producers.gateway.protocol import PatientProtocol
+from producers.gateway.server.protocol import PatientProtocol
 from tests.support.wait import wait_until
 
 PATIENCE_S = 20.0

@@ -9,7 +9,7 @@ import pytest
 
 from persona_system.models import Response
 from producers.errors import DeadlineExceeded, Unavailable
-from producers.gateway.watch import JobWatch
+from producers.gateway.endpoints.watch import JobWatch
 from producers.requests import JobOutcome
 
 PATIENCE_S = 10.0

@@ -14,9 +14,9 @@ from persona_system.errors import InvalidInput
 from persona_system.language import detect_language
 from persona_system.text import MAX_TEXT_CHARS, check_text
 from persona_system.vocabulary import INTENTS, make_key
-from producers.gateway.described import error_examples
+from producers.gateway.description.described import error_examples
+from producers.gateway.description.fields import INTENT_SPELLINGS, MESSAGE_PATTERN
 from producers.gateway.errors import TABLE, MalformedRequest
-from producers.gateway.fields import INTENT_SPELLINGS, MESSAGE_PATTERN
 from tests.support.api_pages import document as document_of
 
 ADDRESSES = {

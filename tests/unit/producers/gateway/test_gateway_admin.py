@@ -16,9 +16,9 @@ from persona_system.errors import InvalidInput
 from producers.aio import AsyncPersonaClient
 from producers.cache.counts import WAYS, Usage
 from producers.errors import Unavailable
-from producers.gateway.admin import Admin, stats_body
 from producers.gateway.call import Call
 from producers.gateway.caller import ANONYMOUS, Caller
+from producers.gateway.endpoints.admin import Admin, stats_body
 from producers.gateway.errors import Forbidden
 from producers.gateway.ports import Audit, NoAudit
 from producers.settings import ClientSettings

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from producers.errors import Unavailable
-from producers.gateway.audit import AuditLog
+from producers.gateway.access.audit import AuditLog
 from producers.gateway.call import Call
 from producers.gateway.caller import ANONYMOUS, Caller
 from workers.store.audit import Entry

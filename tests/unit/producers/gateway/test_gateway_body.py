@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from starlette.types import Message
 
-from producers.gateway.body import BodyReader, parse
 from producers.gateway.call import Call
+from producers.gateway.entry.body import BodyReader, parse
 from producers.gateway.errors import BodyTooLarge, BodyTooSlow, MalformedBody, WrongMediaType
 from producers.gateway.schemas import RecommendRequest
 from producers.gateway.settings import GatewaySettings

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from producers.admission import QueueState
-from producers.gateway.condition import HEARD_S, STALE_S, Finding, Seen, ServiceState
+from producers.gateway.monitoring.condition import HEARD_S, STALE_S, Finding, Seen, ServiceState
 from producers.gateway.service_schemas import Condition
 
 NOW = 1_000.0

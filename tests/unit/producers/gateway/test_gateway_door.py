@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from producers.gateway.access.door import GuardedDoor
+from producers.gateway.access.key_book import KeyBook, KeyReader
+from producers.gateway.access.token_keys import TokenKey
+from producers.gateway.access.tokens import Rules, Tokens
 from producers.gateway.call import Call
 from producers.gateway.caller import ANONYMOUS, Caller
-from producers.gateway.door import GuardedDoor
 from producers.gateway.errors import RateLimited, Unauthenticated
-from producers.gateway.key_book import KeyBook, KeyReader
 from producers.gateway.snapshot import Rhythm, Snapshot
-from producers.gateway.token_keys import TokenKey
-from producers.gateway.tokens import Rules, Tokens
 from tests.support.tokens import ed25519_signer
 from workers.store.api_keys import make_key
 

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from producers.errors import Overloaded
 from producers.gateway.call import Call
 from producers.gateway.caller import ANONYMOUS, Caller
-from producers.gateway.edge import Edge
+from producers.gateway.entry.edge import Edge
 from producers.gateway.errors import NotReady, RateLimited, Unauthenticated
 from producers.gateway.settings import GatewaySettings
 

@@ -11,15 +11,15 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from prometheus_client.samples import Sample
 
 from producers.admission import QueueState
-from producers.gateway import metrics
 from producers.gateway.call import Call
 from producers.gateway.caller import ANONYMOUS, Caller
-from producers.gateway.condition import Finding, Seen, ServiceState
 from producers.gateway.errors import Forbidden, Unauthenticated
-from producers.gateway.exposition import Exposition, Families
-from producers.gateway.meter import Counts, Durations, RequestMeter
+from producers.gateway.monitoring import metrics
+from producers.gateway.monitoring.condition import Finding, Seen, ServiceState
+from producers.gateway.monitoring.exposition import Exposition, Families
+from producers.gateway.monitoring.meter import Counts, Durations, RequestMeter
+from producers.gateway.monitoring.probe import Probe
 from producers.gateway.ports import OpenDoor
-from producers.gateway.probe import Probe
 
 COUNTS = Counts(
     requests={("/api/v2/process", "POST", "2xx"): 3},

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from producers.gateway.joined import JoinedWrites
+from producers.gateway.server.joined import JoinedWrites
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"

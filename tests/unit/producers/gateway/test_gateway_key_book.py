@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from producers.errors import Unavailable
+from producers.gateway.access.key_book import RHYTHM, WHAT, KeyBook, KeyReader, Keys
 from producers.gateway.caller import Caller
-from producers.gateway.key_book import RHYTHM, WHAT, KeyBook, KeyReader, Keys
 from producers.gateway.snapshot import Rhythm, Snapshot
 from workers.store.api_keys import ApiKey, make_key
 from workers.store.errors import StoreUnavailable

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from producers.errors import Unavailable
-from producers.gateway.condition import Finding
-from producers.gateway.looks import DatabaseLook, ServerLook, looks_of
+from producers.gateway.monitoring.condition import Finding
+from producers.gateway.monitoring.looks import DatabaseLook, ServerLook, looks_of
 from producers.gateway.settings import GatewaySettings
 from producers.settings import ClientSettings
 from tests.support.valkey import Server, server

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 
 from producers.gateway.call import Call
-from producers.gateway.meter import Counts, RequestMeter, SharedCounts, sharing, unpacked
-from producers.gateway.metrics import BUCKETS_S
+from producers.gateway.monitoring.meter import Counts, RequestMeter, SharedCounts, sharing, unpacked
+from producers.gateway.monitoring.metrics import BUCKETS_S
 from tests.support.wait import wait_until
 
 PROCESS = "/api/v2/process"
@@ -121,7 +121,7 @@ def test_what_an_ended_process_has_counted_stays_but_what_it_was_doing_does_not(
     """A counter never falls; a request in flight ended with its process."""
     script = (
         "import sys; from pathlib import Path\n"
-        "from producers.gateway.meter import RequestMeter, SharedCounts\n"
+        "from producers.gateway.monitoring.meter import RequestMeter, SharedCounts\n"
         "meter = RequestMeter(); meter.began(); meter._counts.jobs = 7\n"
         "SharedCounts(Path(sys.argv[1])).leave(meter.packed())\n"
     )

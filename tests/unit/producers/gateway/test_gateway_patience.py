@@ -6,7 +6,7 @@ import time
 import pytest
 import uvloop
 
-from producers.gateway.patience import patience
+from producers.gateway.access.patience import patience
 
 LOOPS = [asyncio.SelectorEventLoop, uvloop.new_event_loop]
 

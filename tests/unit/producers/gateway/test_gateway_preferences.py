@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.gateway.call import Call
+from producers.gateway.entry.preferences import Preferences, preferences_of
 from producers.gateway.errors import WrongValue
-from producers.gateway.preferences import Preferences, preferences_of
 
 MAX_WAIT_S = 60.0
 

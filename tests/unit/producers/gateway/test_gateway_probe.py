@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import pytest
 
 from producers.errors import AccessDenied, NotWritable, Overloaded, Unavailable
-from producers.gateway.condition import Finding
-from producers.gateway.looks import trouble
-from producers.gateway.probe import Probe, probing
+from producers.gateway.monitoring.condition import Finding
+from producers.gateway.monitoring.looks import trouble
+from producers.gateway.monitoring.probe import Probe, probing
 from tests.support.wait import wait_until
 from workers.store.errors import StoreUnavailable, UnusableUrl
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from limits import RateLimitItemPerMinute
 
 from producers.errors import Unavailable
-from producers.gateway.rate_counting import Counting
-from producers.gateway.rate_counts import Counts, Hit
-from producers.gateway.rate_window import Window
+from producers.gateway.access.rate_counting import Counting
+from producers.gateway.access.rate_counts import Counts, Hit
+from producers.gateway.access.rate_window import Window
 from tests.support.async_wait import until
 
 LIMIT = 20
@@ -269,7 +269,7 @@ def test_a_fault_of_ours_reaches_whoever_waits(monkeypatch: pytest.MonkeyPatch) 
         def broken(*_: object) -> list[float]:
             raise KeyError("a fault")
 
-        monkeypatch.setattr("producers.gateway.rate_counting.shares", broken)
+        monkeypatch.setattr("producers.gateway.access.rate_counting.shares", broken)
         counting = Counting(Ledger, PATIENT_S, NEVER_S)
         ends = await asyncio.gather(
             *(counting.count(Hit(RATE, "a", LIMIT)) for _ in range(2)), return_exceptions=True

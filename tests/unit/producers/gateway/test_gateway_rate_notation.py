@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from producers.gateway.rate_notation import parse_rate
+from producers.gateway.access.rate_notation import parse_rate
 from producers.gateway.settings import GatewaySettings
 
 

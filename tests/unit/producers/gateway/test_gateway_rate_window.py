@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from limits import RateLimitItem, RateLimitItemPerSecond
 
-from producers.gateway.rate_window import Window, shares
+from producers.gateway.access.rate_window import Window, shares
 
 TEN = RateLimitItemPerSecond(10)  # 10 a second
 TICK_S = 0.002

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from producers.gateway.access.rates import Rates, Refusals, network_of
 from producers.gateway.errors import RateLimited, refusal_of
-from producers.gateway.rates import Rates, Refusals, network_of
 from producers.gateway.settings import GatewaySettings
 from producers.settings import ClientSettings
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from persona_system.errors import InvalidInput
 from producers.errors import Unavailable
-from producers.gateway.token_keys import MAX_BYTES, Jwks
+from producers.gateway.access.token_keys import MAX_BYTES, Jwks
 from tests.support.tokens import Signer, ed25519_signer, jwks, rsa_private, rsa_signer
 
 
@@ -144,7 +144,7 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dicti
 
 @given(st.lists(JSON))
 def test_whatever_a_jwks_lists_it_is_a_key_or_left_out(entries: list[Any]) -> None:
-    from producers.gateway.token_keys import _usable  # noqa: PLC0415 - a file for each example takes longer
+    from producers.gateway.access.token_keys import _usable  # noqa: PLC0415 - a file for each example takes longer
 
     for entry in entries:
         for kid, key in _usable(entry):

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from producers.errors import Unavailable
+from producers.gateway.access.token_keys import TokenKey
+from producers.gateway.access.tokens import LEEWAY_S, REMEMBERED, RHYTHM, Rules, Tokens
 from producers.gateway.caller import Caller
 from producers.gateway.snapshot import Rhythm, Snapshot
-from producers.gateway.token_keys import TokenKey
-from producers.gateway.tokens import LEEWAY_S, REMEMBERED, RHYTHM, Rules, Tokens
 from tests.support.tokens import HOUR_S, Signer, ed25519_signer, hmac_token, raw_token, rsa_signer
 
 NEVER_S = 1e6

@@ -15,12 +15,12 @@ from persona_system.text import check_text
 from persona_system.vocabulary import ResonanceKey, parse_key
 from producers.aio import AsyncPersonaClient
 from producers.errors import ProducerError
-from producers.gateway.answer import metadata_body, process_body
 from producers.gateway.call import Call, TheCall, error_body, json_response, timestamp
+from producers.gateway.endpoints.answer import metadata_body, process_body
+from producers.gateway.endpoints.jobs import job_body
+from producers.gateway.entry.preferences import Preferences, preferences_of
 from producers.gateway.errors import GatewayError, TooManyRequests, WrongValue, refusal_of
-from producers.gateway.jobs import job_body
 from producers.gateway.ports import Door
-from producers.gateway.preferences import Preferences, preferences_of
 from producers.gateway.schemas import (
     MAX_BULK,
     BulkRequest,
@@ -127,7 +127,7 @@ class Processing:
         for place, given in enumerate(body.requests):
             try:
                 one = ProcessRequest.model_validate(given)
-                good.append((place, one, _request(one, call, prefer, f"/{place}")))
+                good.append((place, one, _request(one, call, prefer, f"\n{place}")))
             except (ValidationError, InvalidInput, GatewayError) as error:
                 results[place] = _refused(error, place, call)
         outcomes = await self._outcomes([request for _, _, request in good], prefer, parallel=body.parallel)

@@ -19,7 +19,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from producers.gateway.call import BODY_IS_HERE, error_body, new_request_id
-from producers.gateway.edge import V2_PREFIX, Headers, completed
+from producers.gateway.entry.edge import V2_PREFIX, Headers, completed
 from producers.gateway.errors import (
     BodyTooSlow,
     GatewayError,
@@ -28,7 +28,7 @@ from producers.gateway.errors import (
     Refusal,
     refusal_of,
 )
-from producers.gateway.joined import JoinedWrites
+from producers.gateway.server.joined import JoinedWrites
 
 _FRAMING_PER_BYTE = 8  # that a body may bring: chunks of a single byte have 5
 

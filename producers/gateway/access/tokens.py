@@ -16,9 +16,9 @@ from typing import Any
 
 import jwt
 
+from producers.gateway.access.token_keys import TokenKey
 from producers.gateway.caller import Caller
 from producers.gateway.snapshot import Rhythm, Snapshot
-from producers.gateway.token_keys import TokenKey
 from producers.roles import is_role, is_subject
 
 RHYTHM = Rhythm(every_s=60.0, asked_s=10.0, good_s=3_600.0)

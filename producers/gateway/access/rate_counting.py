@@ -13,9 +13,9 @@ from limits import RateLimitItemPerSecond
 
 from producers.errors import ProducerError
 from producers.faults import fault_of
-from producers.gateway.patience import patience
-from producers.gateway.rate_counts import Counts, Hit, OwnCounts
-from producers.gateway.rate_window import shares
+from producers.gateway.access.patience import patience
+from producers.gateway.access.rate_counts import Counts, Hit, OwnCounts
+from producers.gateway.access.rate_window import shares
 
 PATIENCE_S = 0.1  # with the store, before this process counts by itself
 RETRY_S = 1.0  # how often the store is tried while it is away

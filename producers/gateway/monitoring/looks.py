@@ -16,7 +16,7 @@ from producers.admission import refusal
 from producers.broker import BrokerPublisher
 from producers.errors import AccessDenied, NotWritable, Overloaded, ProducerError, Unavailable
 from producers.faults import fault_of
-from producers.gateway.condition import Finding
+from producers.gateway.monitoring.condition import Finding
 from producers.replies import open_reply_store
 from workers.contract import names
 from workers.store.errors import StoreError

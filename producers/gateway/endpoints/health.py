@@ -7,8 +7,8 @@ from starlette.responses import PlainTextResponse
 from starlette.responses import Response as HttpResponse
 
 from producers.gateway.call import TheCall, json_response, timestamp
-from producers.gateway.condition import ServiceState
-from producers.gateway.probe import Probe
+from producers.gateway.monitoring.condition import ServiceState
+from producers.gateway.monitoring.probe import Probe
 from producers.gateway.service_schemas import HealthResponse, QueueOut, StatusResponse
 
 SERVICE = "ion-mentoring"

@@ -20,14 +20,14 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response as HttpResponse
 
 from producers.admission import QueueState
-from producers.gateway import metrics
 from producers.gateway.call import TheCall
-from producers.gateway.condition import ServiceState
 from producers.gateway.errors import Forbidden
-from producers.gateway.meter import Counts, RequestMeter, SharedCounts, sharing, unpacked
-from producers.gateway.metrics import BUCKETS_S, Metric
+from producers.gateway.monitoring import metrics
+from producers.gateway.monitoring.condition import ServiceState
+from producers.gateway.monitoring.meter import Counts, RequestMeter, SharedCounts, sharing, unpacked
+from producers.gateway.monitoring.metrics import BUCKETS_S, Metric
+from producers.gateway.monitoring.probe import Probe
 from producers.gateway.ports import Door
-from producers.gateway.probe import Probe
 
 _BOUNDS = (*map(str, BUCKETS_S), "+Inf")
 

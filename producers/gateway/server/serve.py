@@ -25,10 +25,10 @@ from uvicorn.supervisors import Multiprocess
 
 from persona_system.errors import PersonaError
 from producers.errors import ProducerError, Unavailable
-from producers.gateway.listening import listen
-from producers.gateway.protocol import PatientProtocol
+from producers.gateway.server.listening import listen
+from producers.gateway.server.protocol import PatientProtocol
+from producers.gateway.server.stopping import STOP_SIGNALS
 from producers.gateway.settings import GatewaySettings
-from producers.gateway.stopping import STOP_SIGNALS
 from workers.store.errors import StoreError
 
 if TYPE_CHECKING:

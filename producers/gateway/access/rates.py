@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 from limits import RateLimitItem
 
+from producers.gateway.access.rate_counting import PATIENCE_S, Counting
+from producers.gateway.access.rate_counts import Hit, open_shared_counts
+from producers.gateway.access.rate_notation import parse_rate
 from producers.gateway.errors import RateLimited
-from producers.gateway.rate_counting import PATIENCE_S, Counting
-from producers.gateway.rate_counts import Hit, open_shared_counts
-from producers.gateway.rate_notation import parse_rate
 from producers.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 from fastapi.routing import APIRoute
 
-from producers.gateway.health import Health
+from producers.gateway.endpoints.health import Health
 
 if TYPE_CHECKING:
-    from producers.gateway.exposition import Exposition  # needs prometheus_client, and is off as a rule
+    from producers.gateway.monitoring.exposition import (
+        Exposition,  # needs prometheus_client, and is off as a rule
+    )
 
 
 def service_routes(health: Health, exposition: "Exposition | None") -> list[APIRoute]:

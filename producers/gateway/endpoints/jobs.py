@@ -15,12 +15,12 @@ from starlette.responses import StreamingResponse
 
 from persona_system.models import Response
 from producers.aio import AsyncPersonaClient
-from producers.gateway.answer import answer_body, metadata_body
 from producers.gateway.call import Call, TheCall, json_response, timestamp
+from producers.gateway.endpoints.answer import answer_body, metadata_body
+from producers.gateway.endpoints.watch import JobWatch
 from producers.gateway.errors import UnknownJob, refusal_of
 from producers.gateway.ports import Audit
 from producers.gateway.schemas import JobResponse, JobStatus
-from producers.gateway.watch import JobWatch
 from producers.requests import JobOutcome
 
 _PENDING, _ENDED = 1, 2

@@ -13,8 +13,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
 from producers.errors import Overloaded, ProducerError
-from producers.gateway.condition import Finding, Seen, ServiceState
-from producers.gateway.looks import Look, trouble
+from producers.gateway.monitoring.condition import Finding, Seen, ServiceState
+from producers.gateway.monitoring.looks import Look, trouble
 from workers.store.errors import StoreError
 
 EVERY_S = 1.0

@@ -23,7 +23,7 @@ import msgspec
 import psutil
 
 from producers.gateway.call import Call
-from producers.gateway.metrics import BUCKETS_S, METHODS, NO_ROUTE, NO_STATUS, OTHER_METHOD
+from producers.gateway.monitoring.metrics import BUCKETS_S, METHODS, NO_ROUTE, NO_STATUS, OTHER_METHOD
 
 SHARE_EVERY_S = 1.0
 _CLASSES = (NO_STATUS, "1xx", "2xx", "3xx", "4xx", "5xx")

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator, Mapping
 from time import time
 from typing import TYPE_CHECKING, Self
 
-from producers.gateway import key_book, token_keys, tokens
-from producers.gateway.audit import AuditLog
-from producers.gateway.door import GuardedDoor
-from producers.gateway.key_book import KeyBook, KeyReader
-from producers.gateway.rates import Rates
+from producers.gateway.access import key_book, token_keys, tokens
+from producers.gateway.access.audit import AuditLog
+from producers.gateway.access.door import GuardedDoor
+from producers.gateway.access.key_book import KeyBook, KeyReader
+from producers.gateway.access.rates import Rates
+from producers.gateway.access.token_keys import Jwks, TokenKey
+from producers.gateway.access.tokens import Rules, Tokens
 from producers.gateway.settings import GatewaySettings
 from producers.gateway.snapshot import Snapshot
-from producers.gateway.token_keys import Jwks, TokenKey
-from producers.gateway.tokens import Rules, Tokens
 from workers.store.api_keys import ApiKeyStore
 from workers.store.audit import AuditStore
 from workers.store.engine import open_store

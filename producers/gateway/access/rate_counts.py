@@ -16,8 +16,8 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.exceptions import NoScriptError
 
 from producers.errors import Unavailable
-from producers.gateway.async_redis import open_async_pool
-from producers.gateway.rate_window import Window
+from producers.gateway.access.async_redis import open_async_pool
+from producers.gateway.access.rate_window import Window
 from workers.contract.addresses import BadAddress, NoReplyStore
 from workers.contract.names import KEY_PREFIX
 

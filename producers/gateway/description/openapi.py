@@ -15,13 +15,13 @@ from typing import Any
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
-from producers.gateway import described
-from producers.gateway.v1_guide import V1_GUIDE
+from producers.gateway.description import described
+from producers.gateway.description.v1_guide import V1_GUIDE
 
 Json = dict[str, Any]
 
-_EXAMPLES = files("producers.gateway") / "examples.json"
-_GUIDE = files("producers.gateway") / "guide.md"
+_EXAMPLES = files("producers.gateway.description") / "examples.json"
+_GUIDE = files("producers.gateway.description") / "guide.md"
 _PAGES = "[Read how to use it](/redoc), or [try it out](/docs)."
 _NOT_OURS = ("HTTPValidationError", "ValidationError")  # the framework's, for errors that leave as ours do
 _PUBLIC = ("health",)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from producers.gateway.call import Call, error_response
-from producers.gateway.cors import Origins
+from producers.gateway.entry.cors import Origins
 from producers.gateway.errors import (
     TABLE,
     HeadersTooLarge,

@@ -7,12 +7,12 @@ the same address do: what guards a secret is that nobody can guess it, the limit
 
 from typing import Protocol
 
+from producers.gateway.access.key_book import KeyBook
+from producers.gateway.access.tokens import Tokens
 from producers.gateway.call import Call
 from producers.gateway.caller import ANONYMOUS, Caller
 from producers.gateway.errors import Unauthenticated
-from producers.gateway.key_book import KeyBook
 from producers.gateway.ports import Audit
-from producers.gateway.tokens import Tokens
 from workers.store.api_keys import split_key
 
 _HOW = "send an API key (X-API-Key) or a token (Authorization: Bearer …)"

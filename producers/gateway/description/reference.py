@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from persona_system.vocabulary import INTENTS, PACES, TONES
-from producers.gateway.described import ref
-from producers.gateway.fields import INTENT_SPELLINGS
-from producers.gateway.openapi import TAGS, guide
+from producers.gateway.description.described import ref
+from producers.gateway.description.fields import INTENT_SPELLINGS
+from producers.gateway.description.openapi import TAGS, guide
 
 Json = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""The OpenAPI document, its pages, and docs/api.md."""

@@ -1,0 +1,1 @@
+"""What answers: one class for each group of addresses."""

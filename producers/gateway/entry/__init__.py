@@ -1,0 +1,1 @@
+"""What every request goes through: identity, limits, bodies, CORS, preferences."""

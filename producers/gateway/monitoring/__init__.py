@@ -1,0 +1,1 @@
+"""How the service is, and what it has done."""

@@ -1,0 +1,1 @@
+"""The server under the application: processes, connections, and how they end."""
