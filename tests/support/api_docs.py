@@ -19,7 +19,7 @@ Examples = dict[str, dict[str, dict[str, Any]]]
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "api.md"
 PROGRAMS = ROOT / "docs" / "examples"
-EXAMPLES = ROOT / "producers" / "gateway" / "examples.json"
+EXAMPLES = ROOT / "producers" / "gateway" / "description" / "examples.json"
 
 BY_HAND = frozenset({"cache_stats", "clear_cache", "invalidate_cache", "health", "status"})
 """Operations that tell of a state that no test can have at will: the examples are written, not recorded."""
