@@ -28,7 +28,7 @@ from producers.gateway.endpoints.catalogue import Catalogue
 from producers.gateway.endpoints.health import Health
 from producers.gateway.endpoints.jobs import Jobs
 from producers.gateway.endpoints.processing import Processing
-from producers.gateway.entry.body import BodyReader, BodyRoute
+from producers.gateway.entry.body import BodyReader, BodyRoute, CallRoute
 from producers.gateway.errors import Forbidden, MissingField, TooManyRequests, UnknownJob
 from producers.gateway.schemas import (
     BulkResponse,
@@ -93,6 +93,9 @@ def api_routes(ends: Endpoints, reader: BodyReader) -> list[APIRoute]:
 
     def get(name: str, path: str, endpoint: Any, model: Any, *errors: Kind, **told: Any) -> APIRoute:
         return APIRoute(path, endpoint, methods=["GET"], **_described(name, endpoint, model, errors, told))
+
+    def look(name: str, path: str, endpoint: Any, model: Any, *errors: Kind, **told: Any) -> APIRoute:
+        return CallRoute(path, endpoint, **_described(name, endpoint, model, errors, told))
 
     def act(name: str, path: str, endpoint: Any, model: Any, *errors: Kind, **told: Any) -> APIRoute:
         errors = (*_ASKED, Forbidden, Unavailable, *errors)
@@ -160,7 +163,7 @@ def api_routes(ends: Endpoints, reader: BodyReader) -> list[APIRoute]:
             response_class=EventStream,
             responses={204: {"description": "There is nothing more: the listener has seen the end."}},
         ),
-        get(
+        look(
             "list_personas",
             "/api/v2/personas",
             ends.catalogue.personas,
@@ -181,7 +184,7 @@ def api_routes(ends: Endpoints, reader: BodyReader) -> list[APIRoute]:
             headers=("IfNoneMatch",),
             responses=_KEPT,
         ),
-        get(
+        look(
             "cache_stats",
             "/api/v2/cache-stats",
             admin.stats,
@@ -199,7 +202,7 @@ def api_routes(ends: Endpoints, reader: BodyReader) -> list[APIRoute]:
             MissingField,
             tag="cache",
         ),
-        get(
+        look(
             "health",
             "/api/v2/health",
             ends.health.health,
@@ -208,7 +211,7 @@ def api_routes(ends: Endpoints, reader: BodyReader) -> list[APIRoute]:
             tag="service",
             responses=_DOWN,
         ),
-        get("status", "/api/v2/status", ends.health.status, StatusResponse, *_ASKED, tag="service"),
+        look("status", "/api/v2/status", ends.health.status, StatusResponse, *_ASKED, tag="service"),
         post(
             "process_v1",
             "/api/persona/process",
