@@ -24,12 +24,13 @@ def test_what_one_stores_the_other_finds_and_keeps(shared: Backend) -> None:
 def test_an_invalidation_reaches_the_other_both_ways(shared: Backend) -> None:
     caches = (shared.make(), shared.make())
     for one, other in (caches, caches[::-1]):
-        news = News(other)
+        heard = [News(cache) for cache in caches]
         put(one, "a", b"A", "t")
         put(one, "b", b"B")
         assert get(other, "a") == b"A"
         assert one.invalidate("t")
-        news.wait_for(1)
+        for news in heard:  # by the one that invalidates, too, or its echo would count in the second round
+            news.wait_for(1)
         assert [get(other, name) for name in "ab"] == [None, b"B"]
         assert [get(one, name) for name in "ab"] == [None, b"B"]
 
