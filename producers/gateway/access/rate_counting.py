@@ -1,8 +1,5 @@
 """Count together what comes together, in the shared store, or in this process while that is away.
 
-While more than half of a limit is left, a process lets in on *credit* what is little beside that, and counts
-it a few milliseconds later with one question: nobody waits, and a question serves more requests.
-
 Units: seconds.
 """
 
@@ -10,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from limits import RateLimitItemPerSecond
 
@@ -18,15 +15,10 @@ from producers.errors import ProducerError
 from producers.faults import fault_of
 from producers.gateway.access.patience import patience
 from producers.gateway.access.rate_counts import Counts, Hit, OwnCounts
-from producers.gateway.access.rate_window import Window, shares
+from producers.gateway.access.rate_window import shares
 
 PATIENCE_S = 0.1  # with the store, before this process counts by itself
 RETRY_S = 1.0  # how often the store is tried while it is away
-LINGER_S = 0.005  # how long what was let in on credit may stay uncounted
-_GOOD_S = 0.05  # how long a credit may be used
-_SHARE = 16  # of what is left, one part may be let in on credit
-_LEAST = 8  # jobs; a smaller credit is none, so small limits are counted exactly
-_CREDITS = 10_000  # keys that have one
 _CONNECT_S = 2.0  # for the first question of a try, which may have to open a connection
 
 _PROBE = Hit(RateLimitItemPerSecond(1), "probe", 0)  # costs nobody anything, and writes as every hit does
@@ -47,14 +39,6 @@ class Waiter:
             self.answer.set_result(wait_s)
 
 
-@dataclass(slots=True)
-class Credit:
-    """How many more jobs may be let in before they are counted, and until when on the loop's clock."""
-
-    left: int
-    until: float
-
-
 class Counting:
     """Asks one question at a time about all hits that have come since the last, in one event loop.
 
@@ -71,26 +55,19 @@ class Counting:
         self._shared: Counts | None = None
         self._own: Counts | None = None  # while the store is away
         self._gathered: list[Waiter] = []
-        self._credits: dict[str, Credit] = {}
-        self._owed: dict[str, Hit] = {}  # what was let in on credit since the last question
-        self._lingering: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
         self._trying: asyncio.Task[None] | None = None
 
     async def count(self, hit: Hit) -> float:
         """Count *hit* if its rate lets it through and return 0, else return how long to wait."""
-        loop = asyncio.get_running_loop()
-        if self._on_credit(hit, loop):
-            return 0.0
-        answer: asyncio.Future[float] = loop.create_future()
+        answer: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._gathered.append(Waiter(hit, answer))
-        self._begin()
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())  # it begins when this turn of the loop is over
         return await answer
 
     async def close(self) -> None:
         """Stop asking, and give connections back."""
-        if self._lingering is not None:
-            self._lingering.cancel()
         tasks = [task for task in (self._asking, self._trying) if task is not None]
         for task in tasks:
             task.cancel()
@@ -100,58 +77,13 @@ class Counting:
         if self._shared is not None:
             await self._shared.close()
 
-    def _on_credit(self, hit: Hit, loop: asyncio.AbstractEventLoop) -> bool:
-        """Let *hit* in on credit, if there is any."""
-        credit = self._credits.get(hit.key)
-        if credit is None or credit.left < hit.cost or credit.until < loop.time():
-            return False
-        credit.left -= hit.cost
-        owed = self._owed.get(hit.key)
-        self._owed[hit.key] = hit if owed is None else replace(owed, cost=owed.cost + hit.cost)
-        self._linger(loop)
-        return True
-
-    def _learn(self, hit: Hit, window: Window) -> None:
-        """Give credit under the key of *hit*, or take it away."""
-        room = window.room(hit.rate)
-        owed = self._owed.get(hit.key)
-        left = room // _SHARE - (0 if owed is None else owed.cost)
-        if left < _LEAST or room * 2 < hit.rate.amount:
-            self._credits.pop(hit.key, None)
-            return
-        if len(self._credits) >= _CREDITS:
-            self._credits.clear()  # the next question about each brings its credit back
-        self._credits[hit.key] = Credit(left, asyncio.get_running_loop().time() + _GOOD_S)
-
-    def _linger(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._asking is None and self._lingering is None:
-            self._lingering = loop.call_later(LINGER_S, self._begin)
-
-    def _begin(self) -> None:
-        if self._lingering is not None:
-            self._lingering.cancel()
-            self._lingering = None
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask())  # it begins when this turn of the loop is over
-
     async def _ask(self) -> None:
         try:
-            await self._settle(self._taken())
             while self._gathered:
-                await self._settle(self._taken())
+                waiters, self._gathered = self._gathered, []
+                await self._settle(waiters)
         finally:
             self._asking = None
-            if self._owed:
-                self._linger(asyncio.get_running_loop())
-
-    def _taken(self) -> list[Waiter]:
-        """Take what is owed, which nobody waits for, and then who waits."""
-        loop = asyncio.get_running_loop()
-        debts = [Waiter(hit, loop.create_future()) for hit in self._owed.values()]
-        for debt in debts:
-            debt.answer.add_done_callback(_ignore)
-        waiters, self._gathered, self._owed = [*debts, *self._gathered], [], {}
-        return waiters
 
     async def _settle(self, waiters: list[Waiter]) -> None:
         """Answer *waiters*, whatever becomes of the store."""
@@ -159,13 +91,11 @@ class Counting:
             if self._own is None:
                 try:
                     async with patience(self._patience_s):
-                        await settle(self._store(), waiters, self._learn)
+                        await settle(self._store(), waiters)
                 except Exception as error:  # noqa: BLE001 - whatever its client raises, callers go on
                     self._own = self._leave(error)
             if self._own is not None:
-                await settle(
-                    self._own, waiters, self._learn
-                )  # who has an answer already is not counted again
+                await settle(self._own, waiters)  # who has an answer already is not counted again
         except Exception as error:  # noqa: BLE001 - a fault of ours goes to whoever waits
             for waiter in waiters:
                 if not waiter.answer.done():
@@ -198,36 +128,31 @@ class Counting:
         logger.warning("rate limits are shared again: the reply store is back")
 
 
-async def settle(counts: Counts, waiters: list[Waiter], learn: Callable[[Hit, Window], None]) -> None:
+async def settle(counts: Counts, waiters: list[Waiter]) -> None:
     """Let in who fits, in the order they came, and tell the others how long to wait.
 
     Those under one key are counted together, by their sum; if that is too much, those who fit into what is
-    left are.  Meanwhile other processes may have taken it; then it is looked at again.  *learn* is told what
-    is counted under each key.
+    left are.  Meanwhile other processes may have taken it; then it is looked at again.
     """
     while groups := _unanswered(waiters):
         hits = [
             Hit(group[0].hit.rate, key, sum(waiter.hit.cost for waiter in group))
             for key, group in groups.items()
         ]
-        for hit, (through, window) in zip(hits, await counts.count(hits), strict=True):
-            learn(hit, window)
-            group = groups[hit.key]
-            if through:
-                for waiter in group:
+        refused = []
+        for hit, counted in zip(hits, await counts.count(hits), strict=True):
+            if counted:
+                for waiter in groups[hit.key]:
                     waiter.tell(0.0)
-                continue
-            for waiter, wait_s in zip(
-                group, shares(window, hit.rate, [waiter.hit.cost for waiter in group]), strict=True
-            ):
-                if wait_s:
-                    waiter.tell(wait_s)
-
-
-def _ignore(answer: "asyncio.Future[float]") -> None:
-    """Take what nobody waits for: a debt that did not fit any more, or a fault that others are told of."""
-    if not answer.cancelled():
-        answer.exception()
+            else:
+                refused.append(hit)
+        if refused:
+            for hit, window in zip(refused, await counts.windows(refused), strict=True):
+                group = groups[hit.key]
+                waits = shares(window, hit.rate, [waiter.hit.cost for waiter in group])
+                for waiter, wait_s in zip(group, waits, strict=True):
+                    if wait_s:
+                        waiter.tell(wait_s)
 
 
 def _unanswered(waiters: list[Waiter]) -> dict[str, list[Waiter]]:

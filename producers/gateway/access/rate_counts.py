@@ -6,7 +6,7 @@ many are asked about in one round trip, with the library's own scripts and keys.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from limits import RateLimitItem
 from limits.aio.storage import MemoryStorage, RedisStorage
@@ -38,18 +38,14 @@ class Hit:
     cost: int
 
 
-class Counted(NamedTuple):
-    """Whether a hit was let *through*, and counted; and what is counted under its key now."""
-
-    through: bool
-    window: Window
-
-
 class Counts(Protocol):
     """Counts hits."""
 
-    async def count(self, hits: Sequence[Hit]) -> list[Counted]:
+    async def count(self, hits: Sequence[Hit]) -> list[bool]:
         """Count each of *hits* that its rate lets through, and tell which."""
+
+    async def windows(self, hits: Sequence[Hit]) -> list[Window]:
+        """Return what is counted under the key of each of *hits*."""
 
     async def close(self) -> None:
         """Give connections back."""
@@ -62,14 +58,19 @@ class OwnCounts:
         self._storage = MemoryStorage()
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
 
-    async def count(self, hits: Sequence[Hit]) -> list[Counted]:
+    async def count(self, hits: Sequence[Hit]) -> list[bool]:
         """Count each of *hits* that its rate lets through, and tell which."""
-        return [await self._count(hit) for hit in hits]
+        return [await self._limiter.hit(hit.rate, hit.key, cost=hit.cost) for hit in hits]
 
-    async def _count(self, hit: Hit) -> Counted:
-        through = await self._limiter.hit(hit.rate, hit.key, cost=hit.cost)
-        key, period_s = hit.rate.key_for(hit.key), hit.rate.get_expiry()
-        return Counted(through, Window.of(await self._storage.get_sliding_window(key, period_s), hit.rate))
+    async def windows(self, hits: Sequence[Hit]) -> list[Window]:
+        """Return what is counted under the key of each of *hits*."""
+        return [
+            Window.of(
+                await self._storage.get_sliding_window(hit.rate.key_for(hit.key), hit.rate.get_expiry()),
+                hit.rate,
+            )
+            for hit in hits
+        ]
 
     async def close(self) -> None:
         """Do nothing: it ends with the process."""
@@ -90,16 +91,17 @@ class SharedCounts(RedisStorage):
         super().__init__("redis://", implementation="redispy", key_prefix=PREFIX, **options)
         self._client = Redis.from_pool(pool)  # which it closes with itself
 
-    async def count(self, hits: Sequence[Hit]) -> list[Counted]:
+    async def count(self, hits: Sequence[Hit]) -> list[bool]:
         """Count each of *hits* that its rate lets through, and tell which."""
-        take, look = self.bridge.lua_acquire_sliding_window, self.bridge.lua_sliding_window
-        calls: list[tuple[Script, tuple[str | int, ...]]] = []
-        for hit in hits:
-            keys, period_s = self._keys(hit), hit.rate.get_expiry()
-            calls.append((take, (*keys, hit.rate.amount, period_s, hit.cost)))
-            calls.append((look, (*keys, period_s)))
-        answers = iter(await self._run(calls))
-        return [Counted(bool(next(answers)), _window(next(answers), hit.rate)) for hit in hits]
+        script = self.bridge.lua_acquire_sliding_window
+        calls = [(*self._keys(hit), hit.rate.amount, hit.rate.get_expiry(), hit.cost) for hit in hits]
+        return [bool(counted) for counted in await self._run(script, calls)]
+
+    async def windows(self, hits: Sequence[Hit]) -> list[Window]:
+        """Return what is counted under the key of each of *hits*."""
+        script = self.bridge.lua_sliding_window
+        found = await self._run(script, [(*self._keys(hit), hit.rate.get_expiry()) for hit in hits])
+        return [_window(answer, hit.rate) for answer, hit in zip(found, hits, strict=True)]
 
     async def close(self) -> None:
         """Give connections back."""
@@ -109,20 +111,19 @@ class SharedCounts(RedisStorage):
         key, prefixed = hit.rate.key_for(hit.key), self.bridge.prefixed_key
         return prefixed(self._previous_window_key(key)), prefixed(self._current_window_key(key))
 
-    async def _run(self, calls: "Sequence[tuple[Script, tuple[str | int, ...]]]") -> list[Any]:
-        """Run each of *calls*: a script, two keys, arguments.  A server may have to be told scripts."""
+    async def _run(self, script: "Script", calls: Sequence[tuple[str | int, ...]]) -> list[Any]:
+        """Run *script* for each of *calls*: two keys and the arguments.  A server may have to be told it."""
         for attempt in (1, 2):
             pipe = self._client.pipeline(transaction=False)
-            for script, given in calls:
-                pipe.evalsha(script.sha, 2, *given)
+            for call in calls:
+                pipe.evalsha(script.sha, 2, *call)
             answers: list[Any] = await pipe.execute(raise_on_error=False)
             errors = [answer for answer in answers if isinstance(answer, Exception)]
             if not errors:
                 return answers
             if attempt == 2 or not isinstance(errors[0], NoScriptError):
                 raise errors[0]
-            for source in {script.script for script, _ in calls}:
-                await self._client.script_load(source)
+            await self._client.script_load(script.script)
         raise AssertionError
 
 
