@@ -16,7 +16,7 @@ import msgspec
 from persona_system.errors import InvalidInput
 from producers.batching import Lane, PackedJob
 from producers.dispatch import Dispatcher
-from producers.errors import ClientClosed, ProducerError
+from producers.errors import ClientClosed, ProducerError, Unavailable
 from producers.pending import Asked, Gathered, Woken, cached_outcome
 from producers.ports import Fleet, NoLimit, Outcomes, Rations
 from producers.requests import (
@@ -266,9 +266,13 @@ class ClientCore(Generic[WaiterT]):
         url = settings.cache_address()
         if url is None:
             return None
-        return ClientAnswers(
-            url, settings.cache_timeout_ms / 1000, settings.cache_entries, int(settings.cache_mb * 2**20)
-        )
+        room = int(settings.cache_mb * 2**20)
+        try:
+            return ClientAnswers(url, settings.cache_timeout_ms / 1000, settings.cache_entries, room)
+        except ValueError:  # it may quote the URL, and with it a password
+            raise Unavailable(
+                "the cache store", "ION_CACHE_URL is no redis:// or unix:// address; correct or unset it"
+            ) from None
 
     def _connect(self, client_id: str) -> Fleet:
         from producers.broker import BrokerPublisher  # noqa: PLC0415 - celery and redis: see load

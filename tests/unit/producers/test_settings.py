@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from producers import PersonaClient, Unavailable
 from producers.settings import ClientSettings
 from workers.settings import WorkerSettings
 
@@ -83,3 +84,11 @@ def test_sizes_and_times_are_positive(
 def test_limits_limit_and_let_something_through(wrong: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         ClientSettings.model_validate({"broker_url": "redis://b:1/0", **wrong})
+
+
+def test_a_cache_address_that_cannot_be_read_is_told_without_quoting_it() -> None:
+    settings = ClientSettings.model_validate({"broker_url": "memory://", "cache_url": "cache:secret@nowhere"})
+    with PersonaClient(settings) as client, pytest.raises(Unavailable) as caught:
+        client.process("Why does it fail?")
+    assert "ION_CACHE_URL" in str(caught.value)
+    assert "secret" not in str(caught.value)
