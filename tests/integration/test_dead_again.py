@@ -62,6 +62,8 @@ def test_it_is_one_letter_from_its_first_death_to_its_answer(
         requests = [PersonaRequest(text, deadline=deadline) for text in ("fine", TEXT)]
         fine, poison = client.submit_batch(requests).result(PATIENT_S)
         assert (fine.status, poison.status) == ("ok", "dead")
+        # its caller is told before the letter is kept, which makes the database if it is the first
+        wait_until((stack.settings.state_dir / "ion.db").exists, PATIENT_S, "the database is there")
         wait_until(lambda: ion(stack, "list")["total"] == 1, PATIENT_S, "its letter is kept")
         [letter] = ion(stack, "list", "--reason", "crashed")["letters"]
         assert letter["job_ids"] == [poison.job_id]
