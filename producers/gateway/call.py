@@ -18,7 +18,7 @@ from starlette.types import Scope
 
 from producers.gateway.caller import ANONYMOUS, Caller
 from producers.gateway.errors import Refusal, WrongValue
-from producers.gateway.schemas import ErrorResponse
+from producers.gateway.schemas import ErrorOut, ErrorResponse
 
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
@@ -105,11 +105,16 @@ def json_response(body: Any, status: int = 200, headers: Iterable[tuple[str, str
     return Response(_encode(body), status, dict(headers), "application/json")
 
 
+def error_out(refusal: Refusal) -> ErrorOut:
+    """Return what *refusal* says, without whom it is said to, and when."""
+    return {"code": refusal.code, "message": refusal.message, "field": refusal.field}
+
+
 def error_body(refusal: Refusal, request_id: str) -> ErrorResponse:
     """Return *refusal* as callers read it."""
     return {
         "success": False,
-        "error": {"code": refusal.code, "message": refusal.message, "field": refusal.field},
+        "error": error_out(refusal),
         "request_id": request_id,
         "timestamp": timestamp(),
     }

@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 
 from persona_system.models import Response
 from producers.aio import AsyncPersonaClient
-from producers.gateway.call import Call, TheCall, json_response, timestamp
+from producers.gateway.call import Call, TheCall, error_out, json_response, timestamp
 from producers.gateway.endpoints.answer import answer_body, metadata_body
 from producers.gateway.endpoints.watch import JobWatch
 from producers.gateway.errors import UnknownJob, refusal_of
@@ -100,9 +100,8 @@ def job_body(job_id: str, outcome: JobOutcome[Response] | None, call: Call) -> J
     if outcome is None:
         return told
     if outcome.error is not None:
-        refusal = refusal_of(outcome.error)
         told["success"] = False
-        told["error"] = {"code": refusal.code, "message": refusal.message, "field": refusal.field}
+        told["error"] = error_out(refusal_of(outcome.error))
     elif outcome.result is not None:
         told["result"] = {**answer_body(outcome.result), "metadata": metadata_body(outcome.result)}
     return told
