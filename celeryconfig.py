@@ -96,6 +96,10 @@ beat_schedule = table(
     Periodic(names.CACHE_WARM, names.CACHE_WARM, 60, missed="once"),
     Periodic(names.CACHE_PREFETCH, names.CACHE_PREFETCH, 30, missed="skip"),
     Periodic(names.DEAD_TIDY, names.DEAD_TIDY, 3_600, missed="once"),
+    Periodic(names.MONITORING_COLLECT, names.MONITORING_COLLECT, 1, missed="skip"),
+    Periodic(names.MONITORING_EVALUATE, names.MONITORING_EVALUATE, 5, missed="skip"),
+    Periodic(names.MONITORING_TIDY, names.MONITORING_TIDY, 300, missed="once"),
+    Periodic(names.MONITORING_DIGEST, names.MONITORING_DIGEST, 60, missed="once"),
 )
 
 # -- brokers ----------------------------------------------------------------------------------------

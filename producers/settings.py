@@ -11,7 +11,7 @@ from producers.admission import QueueLimits
 from producers.errors import Unavailable
 from workers.contract.addresses import NoReplyStore, reply_url_of
 from workers.contract.names import BULK
-from workers.contract.settings import IonSettings
+from workers.contract.settings import REGION, IonSettings
 from workers.contract.wire import MAX_MESSAGE_BYTES, MAX_MESSAGE_JOBS
 
 _NO_STACK = (OSError, ValueError)  # no note, or none that can be read
@@ -69,6 +69,10 @@ class ClientSettings(IonSettings):
         default=512, ge=1, description="jobs that the rate limit lets through at once"
     )
     rate_limit_key: str = Field(default="default", description="clients with the same key share a rate limit")
+
+    region: str = Field(
+        default="local", pattern=REGION, description="where this client is: us, eu, asia, or your own name"
+    )
 
     cache_url: SecretStr | None = Field(
         default=None,

@@ -20,7 +20,7 @@ from workers.requeue import BrokerQueues
 from workers.runtime import Runtime, RuntimeSlot
 from workers.settings import WorkerSettings
 from workers.settling import RedisSettlements
-from workers.tasks import cache, persona
+from workers.tasks import cache, monitoring, persona
 from workers.tasks.dead import Retention
 from workers.watchdog import SignalAlarm, Watchdog
 
@@ -63,6 +63,10 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
     bind(app, slot, TaskOptions(names.PERSONA_RECOMMEND), persona.recommend)
     bind_periodic(app, slot, names.CACHE_WARM, cache.warm)
     bind_periodic(app, slot, names.CACHE_PREFETCH, cache.prefetch)
+    bind_periodic(app, slot, names.MONITORING_COLLECT, monitoring.collect)
+    bind_periodic(app, slot, names.MONITORING_EVALUATE, monitoring.evaluate)
+    bind_periodic(app, slot, names.MONITORING_TIDY, monitoring.tidy)
+    bind_periodic(app, slot, names.MONITORING_DIGEST, monitoring.digest)
     url = settings.database_url
     dead_queue.connect(
         app,

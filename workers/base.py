@@ -106,7 +106,8 @@ def _put_again(payload: bytes, delivery: Delivery, runtime: Runtime, request: An
 def bind_periodic(app: Celery, slot: RuntimeSlot, name: str, body: PeriodicBody) -> None:
     """Register *body* with *app* as the task *name*, which nobody waits for.
 
-    What fails is reported and not tried again: the next period is near.
+    What fails is reported and not tried again: the next period is near.  It sends no task events: they
+    would fill Flower with rows that tell nobody anything.
     """
 
     def run() -> None:
@@ -115,4 +116,4 @@ def bind_periodic(app: Celery, slot: RuntimeSlot, name: str, body: PeriodicBody)
         except Exception as error:  # noqa: BLE001 - upkeep that fails must not look like a failed answer
             slot.get().report_bug(name, error)
 
-    app.task(run, shared=False, name=name)
+    app.task(run, shared=False, name=name, send_events=False)

@@ -16,6 +16,8 @@ from workers.answers import Answers, NullAnswers
 from workers.contract.dead_letters import DeadLetter
 from workers.delivery import Delivery
 from workers.errors import Unavailable
+from workers.monitoring.events import Tell, tell_nobody
+from workers.monitoring.recorder import NullRecorder, Recorder
 from workers.observability.bugs import ReportBug, log_bug
 from workers.settling import Settlements
 from workers.watchdog import NoWatch, Watch
@@ -90,12 +92,50 @@ class NoUpkeep:
         """Do nothing."""
 
 
+class Monitoring(Protocol):
+    """The periodic work of monitoring; each part does nothing when there is nothing to do."""
+
+    def collect(self) -> None:
+        """Take in what processes have measured, and look at the queues, the workers and the database."""
+
+    def evaluate(self) -> None:
+        """Judge the rules that are due, and notify."""
+
+    def tidy(self) -> None:
+        """Add minutes up to hours, and delete what is older than its time."""
+
+    def digest(self) -> None:
+        """Send the day's digest when its hour has come."""
+
+    def close(self) -> None:
+        """Give connections back."""
+
+
+class NoMonitoring:
+    """Nothing is kept of what is measured."""
+
+    def collect(self) -> None:
+        """Do nothing."""
+
+    def evaluate(self) -> None:
+        """Do nothing."""
+
+    def tidy(self) -> None:
+        """Do nothing."""
+
+    def digest(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """The collaborators of a task.  *now_ms* reads the wall clock, in ms since the Unix epoch.
 
-    *careful* is held by the thread that answers a suspect batch, so that no two do so at once: if the
-    process is lost then, it is known with which.
+    *recorder* and *tell* take measurements and events.  *careful* is held by the thread that answers a
+    suspect batch, so that no two do so at once: if the process is lost then, it is known with which.
     """
 
     pipeline: PersonaPipeline
@@ -107,12 +147,16 @@ class Runtime:
     upkeep: Upkeep = field(default_factory=NoUpkeep)
     queues: Queues = field(default_factory=NoQueues)
     watch: Watch = field(default_factory=NoWatch)
+    monitoring: Monitoring = field(default_factory=NoMonitoring)
+    recorder: Recorder = field(default_factory=NullRecorder)
+    tell: Tell = tell_nobody
     chance: Callable[[], float] = random.random
     careful: threading.Lock = field(default_factory=threading.Lock)
 
     def close(self) -> None:
         """Close what holds connections."""
         self.watch.close()
+        self.monitoring.close()
         self.upkeep.close()
         self.answers.close()
         self.settlements.close()

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from workers.contract.addresses import reply_url_of
-from workers.contract.settings import IonSettings
+from workers.contract.settings import REGION, IonSettings
 
 
 class WorkerSettings(IonSettings):
@@ -23,6 +23,9 @@ class WorkerSettings(IonSettings):
         default=None, description="Redis/Valkey for replies; by default the broker's server"
     )
     reply_timeout_s: float = Field(default=2.0, gt=0, description="patience with the reply store")
+    region: str = Field(
+        default="local", pattern=REGION, description="where this worker runs: us, eu, asia, or your own name"
+    )
     max_text_chars: int = Field(default=32_768, ge=1, description="longest message accepted")
     catalogue_dir: Path | None = Field(default=None, description="personas, matrix, templates; default: ours")
     hard_limit_s: float = Field(default=20.0, gt=0, description="a job that takes longer ends its worker")

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from producers.gateway.access.rate_notation import parse_rate
-from workers.contract.settings import IonSettings
+from workers.contract.settings import REGION, IonSettings
 
 _ON_THIS_MACHINE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - every interface has the loopback's
 
@@ -69,7 +69,7 @@ class GatewaySettings(IonSettings):
     metrics: bool = Field(default=False, description="serve /metrics for Prometheus")
     region: str = Field(
         default="local",
-        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$",
+        pattern=REGION,
         description="what /api/v2/status calls this place",
     )
 

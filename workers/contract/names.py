@@ -20,6 +20,10 @@ CACHE_WARM = "cache.warm"
 CACHE_PREFETCH = "cache.prefetch"
 DEAD_KEEP = "dead.keep"
 DEAD_TIDY = "dead.tidy"
+MONITORING_COLLECT = "monitoring.collect"
+MONITORING_EVALUATE = "monitoring.evaluate"
+MONITORING_TIDY = "monitoring.tidy"
+MONITORING_DIGEST = "monitoring.digest"
 
 CACHE_VERSION_NOTE = "version"  # shared note: which answers are the present ones
 
@@ -34,6 +38,11 @@ OUTCOME_TTL_S = 3_600  # how long the outcome of a durable job can be asked for
 WORK_TTL_S = 3_600  # how long it is known which job of a batch was at work when its worker was lost
 
 DUPLICATES_KEY = f"{KEY_PREFIX}count:duplicates"  # how many deliveries of settled batches came; permanent
+
+REPORTS_KEY = f"{KEY_PREFIX}{{metrics}}:reports"  # what processes have measured, until it is collected
+REPORTS_TAKEN_KEY = f"{KEY_PREFIX}{{metrics}}:taken"  # what is being collected
+MOST_REPORTS = 20_000  # that wait; beyond them the oldest go
+REPORTS_TTL_S = 3 * 24 * 3_600  # as long as minutes are kept
 
 BEAT_PREFIX = f"{KEY_PREFIX}{{beat}}:"  # of what beats know together, in one cluster slot
 BEAT_LEAD = f"{BEAT_PREFIX}lead"  # who leads, as "epoch owner"; expires unless it is renewed

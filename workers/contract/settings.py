@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsS
 from persona_system.errors import InvalidInput
 
 DIRECTORY = "ION_SECRETS_DIR"
+REGION = r"^[a-z0-9][a-z0-9-]{0,62}$"  # what the name of a region looks like
 
 
 class IonSettings(BaseSettings):

@@ -1,0 +1,485 @@
+"""Everything that is measured, in one table: what it is called, what it means, its unit and its labels.
+
+``METRICS`` is what processes record and the history keeps, one series for each region and set of labels.
+``COLLECTIONS`` is what people look at and rules judge: sums, shares, rates and percentiles over those series.
+Prometheus names, documentation and dashboards are made from here.
+
+Units:   as each entry says; shares are percentages, 0 to 100.
+Errors:  KeyError for a name that is not in the tables.
+Source:  the names of collections and their eight types are those of the first system, so that its rules and
+         dashboards can be carried over.
+"""
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+OTHER = "other"  # the label of what would be one value too many
+MOST_SERIES = 200  # of one metric in one process; what goes beyond is counted under OTHER
+
+
+class Kind(enum.Enum):
+    """How values of a metric become one."""
+
+    COUNT = "count"  # they add up
+    GAUGE = "gauge"  # each is a state at a moment; they are averaged
+    DISTRIBUTION = "distribution"  # each is one of many; their percentiles are asked for
+
+
+class Type(enum.Enum):
+    """What a metric is about."""
+
+    RESPONSE_TIME = "response time"
+    ERROR_RATE = "error rate"
+    CACHE_HIT_RATE = "cache hit rate"
+    THROUGHPUT = "throughput"
+    DATABASE_LAG = "database lag"
+    INFRASTRUCTURE = "infrastructure"
+    AVAILABILITY = "availability"
+    PERSONA_DISTRIBUTION = "persona distribution"
+    QUEUE = "queue"
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # there is one of each; identity makes a fast key
+class Metric:
+    """One thing that is measured; every series has a region besides its *labels*.
+
+    *prometheus* is its name for scrapers, without ``_total``; those that begin with ``celery_`` are called,
+    and labelled, as the common Celery exporter does.
+    """
+
+    name: str
+    kind: Kind
+    type: Type
+    unit: str
+    about: str
+    labels: tuple[str, ...] = ()
+    prometheus: str = ""
+
+    @property
+    def exposed(self) -> str:
+        """Its name for Prometheus."""
+        return self.prometheus or f"ion_{self.name}"
+
+
+_C, _G, _D = Kind.COUNT, Kind.GAUGE, Kind.DISTRIBUTION
+_PLACE = ("endpoint",)  # process, recommend, bulk_process
+
+REQUESTS = Metric("requests", _C, Type.THROUGHPUT, "jobs", "Jobs that ended, however they did.", _PLACE)
+ERRORS = Metric(
+    "errors", _C, Type.ERROR_RATE, "jobs", "Jobs that ended without an answer through our fault.", _PLACE
+)
+REJECTED = Metric("rejected", _C, Type.ERROR_RATE, "jobs", "Jobs refused for their own input.", _PLACE)
+REFUSED = Metric(
+    "refused",
+    _C,
+    Type.AVAILABILITY,
+    "jobs",
+    "Jobs not accepted: the fleet was full or away.",
+    ("endpoint", "reason"),  # overloaded, unavailable
+)
+RESPONSE_TIME = Metric(
+    "response_time",
+    _D,
+    Type.RESPONSE_TIME,
+    "ms",
+    "From a producer's taking a job to its end, answers from caches included.",
+    _PLACE,
+)
+HTTP_REQUESTS = Metric(
+    "http_requests", _C, Type.THROUGHPUT, "requests", "Requests to the gateway.", ("route", "status")
+)
+HTTP_TIME = Metric(
+    "http_time", _D, Type.RESPONSE_TIME, "ms", "From a request's headers to its response.", ("route",)
+)
+PERSONAS = Metric(
+    "persona_answers", _C, Type.PERSONA_DISTRIBUTION, "jobs", "Answers by who gives them.", ("persona",)
+)
+USERS = Metric(
+    "users_active", _G, Type.THROUGHPUT, "people", "Different user ids in the last fifteen minutes, about."
+)
+
+CACHE_HITS = Metric(
+    "cache_hits", _C, Type.CACHE_HIT_RATE, "jobs", "Answers found in a tier.", ("tier", "endpoint")
+)
+CACHE_MISSES = Metric(
+    "cache_misses", _C, Type.CACHE_HIT_RATE, "jobs", "Answers that no tier had.", ("endpoint",)
+)
+CACHE_EVICTIONS = Metric(
+    "cache_evictions", _C, Type.CACHE_HIT_RATE, "answers", "Answers that made room for others.", ("tier",)
+)
+
+DB_QUERY_TIME = Metric(
+    "database_query_time", _D, Type.DATABASE_LAG, "ms", "How long the database takes to answer a query."
+)
+DB_LAG = Metric("database_lag", _G, Type.DATABASE_LAG, "ms", "How far a region's copy is behind the primary.")
+
+CPU = Metric("cpu_utilization", _G, Type.INFRASTRUCTURE, "%", "Processors in use where workers run.")
+MEMORY = Metric("memory_utilization", _G, Type.INFRASTRUCTURE, "%", "Memory in use where workers run.")
+INSTANCES = Metric("instance_count", _G, Type.INFRASTRUCTURE, "workers", "Workers that are there.")
+UP = Metric("up", _G, Type.AVAILABILITY, "share", "1 while the region can answer, 0 while it cannot.")
+
+QUEUE_DEPTH = Metric(
+    "queue_depth",
+    _G,
+    Type.QUEUE,
+    "batches",
+    "Batches that wait.",
+    ("queue_name",),
+    "celery_queue_length",
+)
+QUEUE_AGE = Metric(
+    "queue_oldest_age", _G, Type.QUEUE, "s", "How long the oldest batch has waited.", ("queue_name",)
+)
+QUEUE_WAIT = Metric(
+    "queue_wait",
+    _D,
+    Type.QUEUE,
+    "s",
+    "From the sending of a batch to a worker's taking it up.",
+    ("name", "queue_name"),
+    "celery_task_queue_wait_time",
+)
+WORK_TIME = Metric(
+    "work_time", _D, Type.QUEUE, "s", "How long a task runs.", ("name",), "celery_task_runtime"
+)
+TASKS = Metric(
+    "tasks",
+    _C,
+    Type.QUEUE,
+    "tasks",
+    "Tasks by what became of them.",  # sent, received, started, succeeded, failed, rejected, revoked, retried
+    ("name", "state"),
+    "celery_task",
+)
+RETRIES = Metric("retries", _C, Type.QUEUE, "jobs", "Jobs tried again, after what may pass.", ("name",))
+DEAD_LETTERS = Metric(
+    "dead_letters", _C, Type.QUEUE, "letters", "Messages and jobs that no worker can answer.", ("reason",)
+)
+DEAD_KEPT = Metric("dead_letters_kept", _G, Type.QUEUE, "letters", "Dead letters in the database.")
+DUPLICATES = Metric(
+    "duplicates_suppressed", _C, Type.QUEUE, "batches", "Deliveries of batches that had their end already."
+)
+WORKER_UP = Metric(
+    "worker_up",
+    _G,
+    Type.INFRASTRUCTURE,
+    "share",
+    "1 while a worker is there, 0 after it was lost.",
+    ("hostname",),
+    "celery_worker_up",
+)
+BEAT_LAG = Metric("beat_tick_lag", _G, Type.QUEUE, "s", "How late the latest periodic task was sent.")
+
+REPORTS = Metric("monitoring_reports", _C, Type.INFRASTRUCTURE, "reports", "Reports of processes taken in.")
+DISCARDED = Metric(
+    "monitoring_discarded",
+    _C,
+    Type.INFRASTRUCTURE,
+    "reports",
+    "What monitoring had to leave out, and why.",  # corrupt, clock, labels, overflow, events
+    ("reason",),
+)
+
+METRICS: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        REQUESTS,
+        ERRORS,
+        REJECTED,
+        REFUSED,
+        RESPONSE_TIME,
+        HTTP_REQUESTS,
+        HTTP_TIME,
+        PERSONAS,
+        USERS,
+        CACHE_HITS,
+        CACHE_MISSES,
+        CACHE_EVICTIONS,
+        DB_QUERY_TIME,
+        DB_LAG,
+        CPU,
+        MEMORY,
+        INSTANCES,
+        UP,
+        QUEUE_DEPTH,
+        QUEUE_AGE,
+        QUEUE_WAIT,
+        WORK_TIME,
+        TASKS,
+        RETRIES,
+        DEAD_LETTERS,
+        DEAD_KEPT,
+        DUPLICATES,
+        WORKER_UP,
+        BEAT_LAG,
+        REPORTS,
+        DISCARDED,
+    )
+}
+
+How = Literal["sum", "rate", "avg", "p50", "p95", "p99", "high", "share", "rest"]
+"""What is made of many samples: *rate* is the sum a second; *share* is a percentage of ``per``, *rest* is
+what is missing from it to 100; *high* is the highest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The series of *metric* whose labels are as *where* says."""
+
+    metric: Metric
+    where: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A figure for people and rules: *how* it is made *of* parts, which are added up first, and *per* others.
+
+    *by*: the labels, ``region`` among them, along which it can be told apart.
+    """
+
+    name: str
+    type: Type
+    unit: str
+    about: str
+    how: How
+    of: tuple[Part, ...]
+    per: tuple[Part, ...] = ()
+    by: tuple[str, ...] = ("region",)
+    region: str | None = None  # only this one
+
+
+ENDPOINTS = ("process", "recommend", "bulk_process")
+PERSONA_NAMES = ("Lua", "Elro", "Riri", "Nana")
+REGIONS = ("us", "eu", "asia")
+REPLICAS = ("eu", "asia")
+
+_ANSWERS = (Part(REQUESTS), Part(REFUSED))  # everything that was asked
+_FOUND = Part(CACHE_HITS)
+_L1, _L2 = Part(CACHE_HITS, {"tier": "l1"}), Part(CACHE_HITS, {"tier": "l2"})
+_MISSED = Part(CACHE_MISSES)
+
+
+def _by_region(collection: Collection, regions: tuple[str, ...] = REGIONS) -> tuple[Collection, ...]:
+    """Return one of *collection* for each region, as ``name_region``."""
+    return tuple(
+        Collection(
+            f"{collection.name}_{region}",
+            collection.type,
+            collection.unit,
+            f"{collection.about.rstrip('.')}, in {region}.",
+            collection.how,
+            collection.of,
+            collection.per,
+            (),
+            region,
+        )
+        for region in regions
+    )
+
+
+_RESPONSE = Collection(
+    "response_time",
+    Type.RESPONSE_TIME,
+    "ms",
+    "How long a caller waits for an answer.",
+    "p95",
+    (Part(RESPONSE_TIME),),
+    by=("region", "endpoint"),
+)
+_CPU = Collection("cpu_utilization", Type.INFRASTRUCTURE, "%", CPU.about, "avg", (Part(CPU),))
+_MEMORY = Collection("memory_utilization", Type.INFRASTRUCTURE, "%", MEMORY.about, "avg", (Part(MEMORY),))
+_INSTANCES = Collection(
+    "instance_count", Type.INFRASTRUCTURE, "workers", INSTANCES.about, "avg", (Part(INSTANCES),)
+)
+_LAG = Collection("database_lag", Type.DATABASE_LAG, "ms", DB_LAG.about, "high", (Part(DB_LAG),))
+
+_ALL: tuple[Collection, ...] = (
+    _RESPONSE,
+    *_by_region(_RESPONSE),
+    *(
+        Collection(
+            f"response_time_{endpoint}",
+            Type.RESPONSE_TIME,
+            "ms",
+            f"How long a caller of {endpoint} waits for an answer.",
+            "p95",
+            (Part(RESPONSE_TIME, {"endpoint": endpoint}),),
+        )
+        for endpoint in ENDPOINTS
+    ),
+    Collection(
+        "error_rate_global",
+        Type.ERROR_RATE,
+        "%",
+        "Share of jobs that ended without an answer through our fault.",
+        "share",
+        (Part(ERRORS),),
+        (Part(REQUESTS),),
+        ("region", "endpoint"),
+    ),
+    Collection(
+        "error_count_by_endpoint",
+        Type.ERROR_RATE,
+        "jobs",
+        ERRORS.about,
+        "sum",
+        (Part(ERRORS),),
+        (),
+        ("endpoint",),
+    ),
+    Collection("error_count_by_region", Type.ERROR_RATE, "jobs", ERRORS.about, "sum", (Part(ERRORS),)),
+    Collection(
+        "cache_hit_rate",
+        Type.CACHE_HIT_RATE,
+        "%",
+        "Share of look-ups that some tier answered.",
+        "share",
+        (_FOUND,),
+        (_FOUND, _MISSED),
+        ("region", "endpoint"),
+    ),
+    Collection(
+        "cache_hit_rate_l1",
+        Type.CACHE_HIT_RATE,
+        "%",
+        "Share of look-ups that a process answered from its own memory.",
+        "share",
+        (_L1,),
+        (_FOUND, _MISSED),
+        ("region", "endpoint"),
+    ),
+    Collection(
+        "cache_hit_rate_l2",
+        Type.CACHE_HIT_RATE,
+        "%",
+        "Share of look-ups beyond a process's own memory that the shared cache answered.",
+        "share",
+        (_L2,),
+        (_L2, _MISSED),
+        ("region", "endpoint"),
+    ),
+    Collection(
+        "cache_eviction_rate",
+        Type.CACHE_HIT_RATE,
+        "answers/s",
+        "Answers a second that made room for others.",
+        "rate",
+        (Part(CACHE_EVICTIONS),),
+        by=("region", "tier"),
+    ),
+    Collection(
+        "cache_miss_count",
+        Type.CACHE_HIT_RATE,
+        "jobs",
+        CACHE_MISSES.about,
+        "sum",
+        (_MISSED,),
+        by=("region", "endpoint"),
+    ),
+    Collection(
+        "throughput_global",
+        Type.THROUGHPUT,
+        "jobs/s",
+        "Jobs a second that ended.",
+        "rate",
+        (Part(REQUESTS),),
+        by=("endpoint",),
+    ),
+    Collection(
+        "throughput_by_region", Type.THROUGHPUT, "jobs/s", "Jobs a second.", "rate", (Part(REQUESTS),)
+    ),
+    _LAG,
+    *_by_region(_LAG, REPLICAS),
+    Collection(
+        "database_query_time", Type.DATABASE_LAG, "ms", DB_QUERY_TIME.about, "p95", (Part(DB_QUERY_TIME),)
+    ),
+    _CPU,
+    *_by_region(_CPU),
+    _MEMORY,
+    *_by_region(_MEMORY),
+    _INSTANCES,
+    *_by_region(_INSTANCES),
+    Collection(
+        "availability_global",
+        Type.AVAILABILITY,
+        "%",
+        "Share of what was asked that was answered, refusals of bad input included.",
+        "rest",
+        (Part(ERRORS), Part(REFUSED)),
+        _ANSWERS,
+    ),
+    Collection(
+        "uptime_percentage",
+        Type.AVAILABILITY,
+        "%",
+        "Share of looks at which a region could answer.",
+        "avg",
+        (Part(UP),),
+    ),
+    *(
+        Collection(
+            f"persona_{persona.lower()}_count",
+            Type.PERSONA_DISTRIBUTION,
+            "jobs",
+            f"Answers that {persona} gives.",
+            "sum",
+            (Part(PERSONAS, {"persona": persona}),),
+        )
+        for persona in PERSONA_NAMES
+    ),
+    Collection(
+        "requests_total",
+        Type.THROUGHPUT,
+        "jobs",
+        REQUESTS.about,
+        "sum",
+        (Part(REQUESTS),),
+        by=("region", "endpoint"),
+    ),
+    Collection("users_active", Type.THROUGHPUT, "people", USERS.about, "high", (Part(USERS),), by=()),
+    Collection(
+        "queue_depth",
+        Type.QUEUE,
+        "batches",
+        QUEUE_DEPTH.about,
+        "avg",
+        (Part(QUEUE_DEPTH),),
+        (),
+        ("region", "queue_name"),
+    ),
+    Collection(
+        "queue_latency",
+        Type.QUEUE,
+        "s",
+        QUEUE_AGE.about,
+        "high",
+        (Part(QUEUE_AGE),),
+        (),
+        ("region", "queue_name"),
+    ),
+    Collection(
+        "queue_wait",
+        Type.QUEUE,
+        "s",
+        QUEUE_WAIT.about,
+        "p95",
+        (Part(QUEUE_WAIT),),
+        (),
+        ("region", "name", "queue_name"),
+    ),
+    Collection("retries", Type.QUEUE, "jobs", RETRIES.about, "sum", (Part(RETRIES),), (), ("region", "name")),
+    Collection(
+        "dead_letters",
+        Type.QUEUE,
+        "letters",
+        DEAD_LETTERS.about,
+        "sum",
+        (Part(DEAD_LETTERS),),
+        (),
+        ("region", "reason"),
+    ),
+)
+
+COLLECTIONS: Mapping[str, Collection] = {collection.name: collection for collection in _ALL}
