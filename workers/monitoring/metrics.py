@@ -45,8 +45,8 @@ class Type(enum.Enum):
 class Metric:
     """One thing that is measured; every series has a region besides its *labels*.
 
-    *prometheus* is its name for scrapers, without ``_total``; those that begin with ``celery_`` are called,
-    and labelled, as the common Celery exporter does.
+    *prometheus* is its name for scrapers, without ``_total``, if it is not ``ion_`` and its own name with the
+    unit; those that begin with ``celery_`` are called, and labelled, as the common Celery exporter does.
     """
 
     name: str
@@ -59,8 +59,16 @@ class Metric:
 
     @property
     def exposed(self) -> str:
-        """Its name for Prometheus."""
-        return self.prometheus or f"ion_{self.name}"
+        """Its name for Prometheus, with the unit there; without ``_total``, ``_bucket`` and the like."""
+        return self.prometheus or f"ion_{self.name}{_BASE_UNITS.get(self.unit, ('', 1))[0]}"
+
+    @property
+    def scale(self) -> float:
+        """What a value is multiplied by for Prometheus, where times are seconds and shares 0 to 1."""
+        return _BASE_UNITS.get(self.unit, ("", 1))[1]
+
+
+_BASE_UNITS = {"ms": ("_seconds", 0.001), "s": ("_seconds", 1), "%": ("_ratio", 0.01)}
 
 
 _C, _G, _D = Kind.COUNT, Kind.GAUGE, Kind.DISTRIBUTION
@@ -117,7 +125,14 @@ DB_LAG = Metric("database_lag", _G, Type.DATABASE_LAG, "ms", "How far a region's
 
 CPU = Metric("cpu_utilization", _G, Type.INFRASTRUCTURE, "%", "Processors in use where workers run.")
 MEMORY = Metric("memory_utilization", _G, Type.INFRASTRUCTURE, "%", "Memory in use where workers run.")
-INSTANCES = Metric("instance_count", _G, Type.INFRASTRUCTURE, "workers", "Workers that are there.")
+INSTANCES = Metric(
+    "instance_count",
+    _G,
+    Type.INFRASTRUCTURE,
+    "workers",
+    "Workers that are there.",
+    prometheus="ion_instances",  # names in _count belong to histograms
+)
 UP = Metric("up", _G, Type.AVAILABILITY, "share", "1 while the region can answer, 0 while it cannot.")
 
 QUEUE_DEPTH = Metric(
@@ -248,6 +263,7 @@ class Collection:
     per: tuple[Part, ...] = ()
     by: tuple[str, ...] = ("region",)
     region: str | None = None  # only this one
+    scale: float = 1  # what a figure of the parts is multiplied by
 
 
 ENDPOINTS = ("process", "recommend", "bulk_process")
@@ -417,6 +433,7 @@ _ALL: tuple[Collection, ...] = (
         "Share of looks at which a region could answer.",
         "avg",
         (Part(UP),),
+        scale=100,
     ),
     *(
         Collection(
