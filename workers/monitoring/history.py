@@ -105,7 +105,10 @@ class Reader:
             into = merged.setdefault(group, _Merged(Sample(), Sample()))
             (into.per if is_per else into.of).merge(sample)
         how = collection.how if how is None else how
-        return {group: _reading(collection, both, how, window_s, now_s) for group, both in merged.items()}
+        span_s = max(1.0, now_s - start_s)  # of a minute or hour that has just begun, only what has passed
+        return {
+            group: _reading(collection, both, how, window_s, now_s, span_s) for group, both in merged.items()
+        }
 
     def line(
         self,
@@ -158,7 +161,7 @@ class Reader:
         start_s, end_s = _grid(now_s, window_s, step_s)
         how = collection.how if how is None else how
         values = tuple(
-            _figure(both, how, step_s) if (both := steps.get(place)) is not None else None
+            _figure(collection, both, how, step_s) if (both := steps.get(place)) is not None else None
             for place in range((end_s - start_s) // step_s)
         )
         return Line(start_s, step_s, values, collection.unit)
@@ -200,18 +203,25 @@ def _group(series: Series, labels: Labels) -> Labels:
     )
 
 
-def _reading(collection: Collection, both: _Merged, how: How, window_s: int, now_s: float) -> Reading:
+def _reading(
+    collection: Collection, both: _Merged, how: How, window_s: int, now_s: float, span_s: float
+) -> Reading:
     latest_s = max(both.of.at_s, both.per.at_s)
     count = both.per.total if how in ("share", "rest") else _measured(collection, both.of)
     age_s = max(0.0, now_s - latest_s) if latest_s else None
-    return Reading(_figure(both, how, window_s), collection.unit, window_s, count, age_s)
+    return Reading(_figure(collection, both, how, span_s), collection.unit, window_s, count, age_s)
 
 
 def _measured(collection: Collection, sample: Sample) -> float:
     return sample.total if collection.of[0].metric.kind is Kind.COUNT else sample.count
 
 
-def _figure(both: _Merged, how: How, span_s: int) -> float | None:
+def _figure(collection: Collection, both: _Merged, how: How, span_s: float) -> float | None:
+    figure = _unscaled(both, how, span_s)
+    return None if figure is None else figure * collection.scale
+
+
+def _unscaled(both: _Merged, how: How, span_s: float) -> float | None:
     sample = both.of
     match how:
         case "share" | "rest":
