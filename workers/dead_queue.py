@@ -19,11 +19,11 @@ from typing import Any
 from celery import Celery, bootsteps, signals
 from celery.exceptions import Reject
 from celery.worker.consumer import Tasks
-from celery.worker.request import Request
 
 from workers.contract import names
 from workers.letter_book import StoredLetters
 from workers.observability.bugs import ReportBug
+from workers.request import DiscreetRequest
 from workers.store.errors import StoreError
 from workers.tasks import dead
 from workers.tasks.dead import LetterBook, Retention
@@ -139,7 +139,7 @@ def _tidier(
 
 
 def _request_of(gate: DeadQueueGate) -> type:
-    class LetterRequest(Request):  # type: ignore[misc]  # Celery ships no types
+    class LetterRequest(DiscreetRequest):
         """A letter's delivery, which tells the gate how it ended."""
 
         def acknowledge(self) -> None:

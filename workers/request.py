@@ -1,5 +1,9 @@
-"""A batch whose pool process ended goes back to its queue, counted.
+"""What a worker holds of one message: what is told of it, and what becomes of it when its process is lost.
 
+Flower and ``celery inspect`` are told counts and queues, never what a message holds.  Celery itself tells the
+arguments of what is reserved or due later, and whatever a sender chose to show of them.
+
+A batch whose pool process ended goes back to its queue, counted.
 The main process of a pool lives on, so the broker does not see the loss.  Celery could give the message
 back as it is, uncounted, and a job that ends its process would do so for ever; or it could acknowledge it.
 """
@@ -13,6 +17,7 @@ from celery.worker import state
 from celery.worker.request import Request
 
 from workers.contract.dead_letters import Sighting
+from workers.contract.payloads import is_shown
 from workers.delivery import Delivery, delivery_of
 from workers.errors import Unavailable
 from workers.requeue import BrokerQueues
@@ -20,7 +25,25 @@ from workers.requeue import BrokerQueues
 logger = logging.getLogger(__name__)
 
 
-class CountedRequest(Request):  # type: ignore[misc]  # Celery has no type information
+NOT_SHOWN = "(not shown)"
+
+
+class DiscreetRequest(Request):  # type: ignore[misc]  # Celery has no type information
+    """Celery's request of one message, which does not tell what is in it."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not is_shown(self.argsrepr):
+            self._argsrepr = NOT_SHOWN
+        self._kwargsrepr = "{}"  # no task of ours has any
+
+    def info(self, safe: bool = True) -> dict[str, Any]:  # noqa: FBT001, FBT002 - Celery's signature
+        """Return what ``inspect`` tells of it, always in the *safe* way."""
+        _ = safe
+        return dict(super().info(safe=True))
+
+
+class CountedRequest(DiscreetRequest):
     """Celery's request of one message, which counts losses as our transport does."""
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:  # noqa: FBT001, FBT002 - Celery's signature

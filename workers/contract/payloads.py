@@ -10,6 +10,9 @@ refuse a version it does not know and still tell whom.
 """
 
 import enum
+import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -66,6 +69,14 @@ def shown(jobs: int, queue: str) -> str:
     return f"{jobs} {'job' if jobs == 1 else 'jobs'}, {queue}"
 
 
+_SHOWN = re.compile(r"\d{1,9} (?:jobs?|letter), [a-z_]{1,40}(?:, .{1,200})?")
+
+
+def is_shown(text: object) -> bool:
+    """Tell whether *text* is what our producers show of a message, and not what it holds."""
+    return isinstance(text, str) and _SHOWN.fullmatch(text) is not None
+
+
 class Status(enum.StrEnum):
     """How a job ended; every accepted job ends in exactly one of these."""
 
@@ -102,6 +113,18 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     problem: Problem | None = None
     cached: bool = False
     tries: int = 0
+
+
+def shown_ends(ends: Iterable[Outcome]) -> str:
+    """Return what operators see of how a batch's jobs ended: ``36 ok (12 cached), 1 rejected``."""
+    ended, cached = Counter[str](), 0
+    for end in ends:
+        ended[end.status] += 1
+        cached += end.cached
+    told = [f"{ended[status]} {status}" for status in Status if ended[status]]
+    if cached:
+        told[0] += f" ({cached} cached)"  # only answers are: ok comes first
+    return ", ".join(told)
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):
