@@ -418,6 +418,16 @@ _ALL: tuple[Collection, ...] = (
     _INSTANCES,
     *_by_region(_INSTANCES),
     Collection(
+        "workers_up",
+        Type.INFRASTRUCTURE,
+        "share",
+        "Share of the workers known within the last hour that are there.",
+        "avg",
+        (Part(WORKER_UP),),
+        by=("region", "hostname"),
+    ),
+    Collection("monitoring_reports", Type.INFRASTRUCTURE, "reports", REPORTS.about, "sum", (Part(REPORTS),)),
+    Collection(
         "availability_global",
         Type.AVAILABILITY,
         "%",
