@@ -22,7 +22,8 @@ from workers.tasks.opening import letter_of, refuse
 
 logger = logging.getLogger(__name__)
 
-TaskBody = Callable[[bytes, Runtime, Delivery], None]
+TaskBody = Callable[[bytes, Runtime, Delivery], str]
+"""Does what a message asks for, and returns what operators see of how it went: no words of people."""
 PeriodicBody = Callable[[Runtime], None]
 
 _PAUSE_S = 1.0  # before a message goes back to a broker that takes no other
@@ -36,6 +37,16 @@ class TaskOptions:
     backoff: Backoff = retry.REPLIES  # of the delivery of an answer, not of the work
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a task returns: nobody fetches it, and operators read it in the row of their batch."""
+
+    text: str
+
+    def __repr__(self) -> str:  # Celery's events carry the repr of what a task returns
+        return self.text
+
+
 def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -> None:
     """Register *body* with *app* as the Celery task of these *options*.
 
@@ -44,7 +55,7 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
     its jobs end as dead.  While the broker takes neither, the message goes back to it.
     """
 
-    def run(task: Task, payload: bytes) -> None:
+    def run(task: Task, payload: bytes) -> Told:
         runtime, request = slot.get(), task.request
         info = request.delivery_info or {}
         delivery = delivery_of(
@@ -52,12 +63,12 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
         )
         try:
             try:
-                body(payload, runtime, delivery)
+                return Told(body(payload, runtime, delivery))
             except Unavailable as error:
-                _try_again(payload, delivery, runtime, request, error, options.backoff)
+                return _try_again(payload, delivery, runtime, request, error, options.backoff)
             except Exception as error:  # noqa: BLE001 - see the module's docstring
                 runtime.report_bug(options.name, error)
-                _give_up(payload, delivery, runtime, request, type(error).__name__)
+                return _give_up(payload, delivery, runtime, request, type(error).__name__)
         except Unavailable as error:
             logger.error("%s: %s; its message goes back", options.name, error)  # noqa: TRY400 - nothing to add
             time.sleep(_PAUSE_S)
@@ -68,28 +79,32 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
 
 def _try_again(
     payload: bytes, delivery: Delivery, runtime: Runtime, request: Any, error: Unavailable, backoff: Backoff
-) -> None:
+) -> Told:
     tries = request.retries + 1
     logger.warning("%s: %s (try %d of %d)", delivery.task, error, tries, backoff.tries)
     match retry.decide(Failure.UNAVAILABLE, tries, None, backoff, runtime.chance()):
         case retry.RetryAfter(wait_s):
             _put_again(payload, delivery, runtime, request, wait_s)
+            return Told(f"again in {wait_s:.1f} s: {error.what} is not available")
         case retry.GiveUp(why):
             problem = f"its answer found no taker, {why}: {error}"
             undeliverable = Unanswerable("UNDELIVERABLE", "reply_to", problem, "send it again")
             runtime.dead_letters.keep(letter_of(payload, delivery, undeliverable, int(runtime.now_ms())))
+            return Told("dead letter: its answer found no taker")
 
 
-def _give_up(payload: bytes, delivery: Delivery, runtime: Runtime, request: Any, what: str) -> None:
+def _give_up(payload: bytes, delivery: Delivery, runtime: Runtime, request: Any, what: str) -> Told:
     """Try once more what failed unexpectedly; then bury it."""
     match retry.decide(Failure.BUG, request.retries + 1, None, retry.INTERNAL, runtime.chance()):
         case retry.RetryAfter(wait_s):
             _put_again(payload, delivery, runtime, request, wait_s)
+            return Told(f"again in {wait_s:.1f} s: an internal error ({what})")
         case retry.GiveUp(why):
             problem = f"an internal error ({what}), {why}"
             refuse(
                 payload, delivery, runtime, Unanswerable("INTERNAL", "batch", problem, "mend it, then retry")
             )
+            return Told(f"dead letter: an internal error ({what})")
 
 
 def _put_again(payload: bytes, delivery: Delivery, runtime: Runtime, request: Any, wait_s: float) -> None:

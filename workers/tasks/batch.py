@@ -14,7 +14,7 @@ import msgspec
 from persona_system.cache.answers import BULK
 from workers import isolation, retry
 from workers.answers import Answers, NullAnswers, Plan
-from workers.contract.payloads import Batch, Job, Outcome, Problem, Reply, Status
+from workers.contract.payloads import Batch, Job, Outcome, Problem, Reply, Status, shown_ends
 from workers.contract.wire import compress
 from workers.delivery import Delivery
 from workers.errors import Unanswerable
@@ -37,8 +37,10 @@ _LATER = Outcome("", Status.FAILED)  # stands for a job that is tried again; nev
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def answer_batch(payload: bytes, delivery: Delivery, runtime: Runtime, kind: Kind) -> None:
+def answer_batch(payload: bytes, delivery: Delivery, runtime: Runtime, kind: Kind) -> str:
     """Answer the packed batch *payload*, job by job as *kind* says, and settle it.
+
+    Returns what operators see of how it went.
 
     A message of an unknown schema version, or one that is no batch at all, is kept with the dead
     letters as it came.  Raises Unavailable when the reply store or the broker does not answer: then the
@@ -51,9 +53,11 @@ def answer_batch(payload: bytes, delivery: Delivery, runtime: Runtime, kind: Kin
             batch = open_batch(payload)
         except Unanswerable as error:
             refuse(payload, delivery, runtime, error)
-            return
+            return f"refused: {error.code}"
         work.batch_id = batch.id
-        _Answering(batch, delivery, runtime, kind, work, taken_up_ms, runtime.chance()).run()
+        answering = _Answering(batch, delivery, runtime, kind, work, taken_up_ms, runtime.chance())
+        answering.run()
+        return answering.told
     finally:
         runtime.watch.end(work)
 
@@ -71,6 +75,7 @@ class _Answering:
     chance: float
     again: dict[int, float] = field(default_factory=dict)  # jobs to try once more, and after how many s
     durable: list[int] = field(default_factory=list)  # places of durable jobs
+    told: str = "its end was there before"  # to operators, of how it went
 
     def run(self) -> None:
         """Do with the batch what its history demands."""
@@ -193,6 +198,9 @@ class _Answering:
             outcomes=[end for end in ends if end is not _LATER] if again else ends,
         )
         there = runtime.settlements.settle(batch.reply_to, batch.id, mark, compress(_encode(reply)))
+        if there is None:
+            left_out = [f"{len(part.jobs)} {'again' if part.again else 'apart'}" for part in mark.parts]
+            self.told = ", ".join(filter(None, (shown_ends(reply.outcomes), *left_out)))
         left = mark if there is None else there
         if left.parts:
             send_parts(batch, left, self.delivery, runtime)

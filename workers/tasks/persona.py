@@ -10,14 +10,14 @@ from workers.tasks.answering import Kind
 from workers.tasks.batch import answer_batch
 
 
-def process(payload: bytes, runtime: Runtime, delivery: Delivery = FIRST) -> None:
+def process(payload: bytes, runtime: Runtime, delivery: Delivery = FIRST) -> str:
     """Answer a packed batch of messages with a ``Response`` each; errors as ``answer_batch``."""
-    answer_batch(payload, delivery, runtime, process_kind(runtime.pipeline))
+    return answer_batch(payload, delivery, runtime, process_kind(runtime.pipeline))
 
 
-def recommend(payload: bytes, runtime: Runtime, delivery: Delivery = FIRST) -> None:
+def recommend(payload: bytes, runtime: Runtime, delivery: Delivery = FIRST) -> str:
     """Answer a packed batch of scenarios with a ``Recommendation`` each; errors as ``answer_batch``."""
-    answer_batch(payload, delivery, runtime, recommend_kind(runtime.pipeline))
+    return answer_batch(payload, delivery, runtime, recommend_kind(runtime.pipeline))
 
 
 def process_kind(pipeline: PersonaPipeline) -> Kind:

@@ -218,3 +218,15 @@ def test_time_is_read_from_the_runtime(fleet: Fleet) -> None:
     assert time.time() * 1000 > NOW_MS
     persona.process(batch(Job(id="1", text="hi", key=KEY, deadline_ms=int(NOW_MS) + 1)), fleet.runtime)
     assert fleet.outcomes()[0].status is Status.OK
+
+
+def test_operators_are_told_how_the_jobs_of_a_batch_ended_and_no_more(fleet: Fleet) -> None:
+    bad = Job(id="2", text="my very private words", key="no-such-key")
+    told = persona.process(batch(Job(id="1", text="hi", key=KEY), bad), fleet.runtime)
+    again = persona.process(batch(Job(id="1", text="hi", key=KEY), bad), fleet.runtime)
+
+    assert (told, again) == ("1 ok, 1 rejected", "its end was there before")
+
+
+def test_operators_are_told_why_a_message_was_refused(fleet: Fleet) -> None:
+    assert persona.process(b"\xc1 my very private words", fleet.runtime) == "refused: MALFORMED_BATCH"

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from celery import Celery
 from celery.exceptions import Reject
+from celery.utils.saferepr import saferepr
 
 from persona_system.pipeline import load_pipeline
 from tests.support.loopback import KeptDeadLetters
@@ -61,14 +62,16 @@ class Bound:
         bind(app, RuntimeSlot(lambda: runtime), TaskOptions("t", Backoff(tries=3)), self.body)
         self.task = app.tasks["t"]
 
-    def body(self, payload: bytes, runtime: Runtime, delivery: Delivery) -> None:
+    def body(self, payload: bytes, runtime: Runtime, delivery: Delivery) -> str:
         _ = payload, runtime
         self.seen.append(delivery)
         self.do()
+        return "2 ok"
 
-    def run(self, payload: bytes = PAYLOAD, retries: int = 0, headers: dict[str, Any] | None = None) -> None:
+    def run(self, payload: bytes = PAYLOAD, retries: int = 0, headers: dict[str, Any] | None = None) -> str:
+        """Deliver a message; return what operators see of how it went."""
         with self._request(retries, headers):
-            self.task.run(payload)
+            return str(saferepr(self.task.run(payload)))
 
     @contextmanager
     def _request(self, retries: int, headers: dict[str, Any] | None) -> Iterator[None]:
@@ -103,6 +106,24 @@ def fail() -> None:
 def test_the_body_learns_how_the_message_came(bound: Bound) -> None:
     bound.run(headers={"ion-lost": 1, "ion-story": STORY})
     assert bound.seen == [Delivery("t", "bulk", "w2", 1, (Sighting(7, "lost with its worker", "w1"),))]
+
+
+@pytest.mark.parametrize(
+    ("do", "retries", "told"),
+    [
+        (str, 0, "2 ok"),
+        (be_away, 1, "again in 0.5 s: the reply store is not available"),
+        (be_away, 2, "dead letter: its answer found no taker"),
+        (fail, 1, "dead letter: an internal error (KeyError)"),
+    ],
+    ids=["answered", "tried again", "given up", "failed"],
+)
+def test_operators_read_how_it_went_in_plain_words(
+    bound: Bound, do: Callable[[], object], retries: int, told: str
+) -> None:
+    """As Celery's event shows it: without the quotes of a string's repr."""
+    bound.do = do
+    assert bound.run(retries=retries) == told
 
 
 def test_an_answer_that_finds_no_store_goes_back_with_its_history_and_a_pause(bound: Bound) -> None:
