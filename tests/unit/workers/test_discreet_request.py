@@ -34,7 +34,7 @@ def request(app: Celery, argsrepr: str, kwargsrepr: str = "{}") -> CountedReques
         content_type="application/x-msgpack",
         content_encoding="binary",
         headers=task.headers,
-        accept=["msgpack"],
+        accept={"application/x-msgpack"},
     )
     return CountedRequest(message, app=app, task=app.tasks[names.PERSONA_PROCESS])
 
