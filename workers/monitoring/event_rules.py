@@ -1,12 +1,12 @@
 """Four rules on single events: what Sentry is told at once, without waiting for a figure.
 
-``event_rules`` is pure.  ``Sieve`` lets one finding of a kind through in a minute and counts the others, so that
-a burst is one message.
+``event_rules`` is pure.  ``Sieve`` lets one finding of a kind through in a minute and counts the others, so
+that a burst is one message.
 
 Units:   milliseconds as in the events; seconds by the monotonic clock.
 Errors:  none.
-Source:  facts of the system, section 8: High Error Rate (a 5xx), Slow Response (> 2000 ms), Low Cache Hit Rate
-         (< 0.5), Persona Processing Error.
+Source:  facts of the system, section 8: High Error Rate (a 5xx), Slow Response (> 2000 ms), Low Cache Hit
+         Rate (< 0.5), Persona Processing Error.
 """
 
 import threading
