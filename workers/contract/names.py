@@ -43,11 +43,23 @@ REPORTS_KEY = f"{KEY_PREFIX}{{metrics}}:reports"  # what processes have measured
 REPORTS_TAKEN_KEY = f"{KEY_PREFIX}{{metrics}}:taken"  # what is being collected
 MOST_REPORTS = 20_000  # that wait; beyond them the oldest go
 REPORTS_TTL_S = 3 * 24 * 3_600  # as long as minutes are kept
+WORKERS_SEEN_KEY = f"{KEY_PREFIX}{{metrics}}:workers"  # when each worker was last seen to be there; lapses
+DUPLICATES_SEEN_KEY = f"{KEY_PREFIX}{{metrics}}:duplicates"  # how many of them were counted so far; lapses
 
 BEAT_PREFIX = f"{KEY_PREFIX}{{beat}}:"  # of what beats know together, in one cluster slot
 BEAT_LEAD = f"{BEAT_PREFIX}lead"  # who leads, as "epoch owner"; expires unless it is renewed
 BEAT_EPOCH = f"{BEAT_PREFIX}epoch"  # how many leads there have been; permanent
 BEAT_SLOTS = f"{BEAT_PREFIX}slots"  # by entry: "begin claim", both in ms, of its latest slot; permanent
+
+
+def users_key(minute: int) -> str:
+    """Return the HyperLogLog of those who used the fleet in *minute*, counted since the Unix epoch."""
+    return f"{KEY_PREFIX}{{metrics}}:users:{minute}"
+
+
+def probing_key(region: str) -> str:
+    """Return the note that somebody has just looked at the servers of *region*, and nobody else need."""
+    return f"{KEY_PREFIX}{{metrics}}:probing:{region}"
 
 
 def reply_key(client_id: str) -> str:

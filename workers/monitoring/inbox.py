@@ -1,0 +1,103 @@
+"""Where processes leave what they have measured, until a collector takes it: lists in the reply store.
+
+A report waits in ``REPORTS_KEY``.  A collector moves the oldest ones into ``REPORTS_TAKEN_KEY``, under a
+token, and deletes them there when the database has them.  One that dies in between leaves them where the next
+one finds them, and whoever takes reports twice gets the same bytes, by which the database knows them.
+Reports of a fleet that has no database lapse; when too many wait, the oldest go.
+
+Keys:    workers/contract/names.py; each of them lapses.
+Units:   seconds since the Unix epoch, by the server's clock where a time is returned.
+Errors:  redis.RedisError or OSError from every method, when the store is away or full.  ``push`` may be
+         repeated with the same report then: a report is taken in once.
+"""
+
+import secrets
+from dataclasses import dataclass
+
+import msgspec
+import redis
+
+from workers.contract import names
+from workers.monitoring.recorder import Report
+
+MOST_TAKEN = 500  # reports at once: some 2 MB
+USERS_WINDOW_MIN = 15
+_USERS_TTL_S = 20 * 60
+
+_encode = msgspec.msgpack.Encoder().encode
+
+# KEYS: waiting.  ARGV: report, most that wait, life in s.  Returns how many old ones went for it.
+_PUSH = """
+local over = redis.call('RPUSH', KEYS[1], ARGV[1]) - tonumber(ARGV[2])
+if over > 0 then redis.call('LTRIM', KEYS[1], over, -1) end
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return math.max(0, over)
+"""
+
+# KEYS: waiting, taken.  ARGV: token, most, life in s.  What was taken and not deleted comes again, with the
+# token of its first taker.  Returns the time, how many still wait, and what is taken.
+_TAKE = """#!lua flags=allow-oom
+if redis.call('EXISTS', KEYS[2]) == 0 then
+  local moved = math.min(redis.call('LLEN', KEYS[1]), tonumber(ARGV[2]))
+  if moved > 0 then redis.call('RPUSH', KEYS[2], ARGV[1]) end
+  for _ = 1, moved do redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT') end
+  if moved > 0 then redis.call('EXPIRE', KEYS[2], ARGV[3]) end
+end
+return {redis.call('TIME'), redis.call('LLEN', KEYS[1]), redis.call('LRANGE', KEYS[2], 0, -1)}
+"""
+
+# KEYS: taken.  ARGV: token.  Another one's token: somebody else has deleted ours, and taken more.
+_DELETE = """#!lua flags=allow-oom
+if redis.call('LINDEX', KEYS[1], 0) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Packed *reports*, the oldest first, taken under *token* at *now_s*; *waiting*: how many still wait."""
+
+    token: bytes
+    reports: tuple[bytes, ...]
+    waiting: int
+    now_s: float
+
+
+class ReportInbox:
+    """The inbox on the server of *client*, which belongs to whoever opened it."""
+
+    def __init__(self, client: "redis.Redis") -> None:
+        self._client = client
+
+    def push(self, report: Report) -> int:
+        """Leave *report*; return how many old ones had to go for it: count those as DISCARDED ``overflow``.
+
+        Its *users* do not wait with it: they are counted at once.
+        """
+        waits = msgspec.structs.replace(report, users=[]) if report.users else report
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.eval(_PUSH, 1, names.REPORTS_KEY, _encode(waits), names.MOST_REPORTS, names.REPORTS_TTL_S)
+            if report.users:
+                key = names.users_key(report.at_ms // 60_000)
+                pipe.pfadd(key, *report.users)
+                pipe.expire(key, _USERS_TTL_S)
+            return int(pipe.execute()[0])
+
+    def take(self) -> Taken:
+        """Take the oldest reports that wait, or those that somebody took and did not delete."""
+        keys = (names.REPORTS_KEY, names.REPORTS_TAKEN_KEY)
+        token = secrets.token_hex(8)
+        (seconds, micros), waiting, taken = self._client.eval(
+            _TAKE, len(keys), *keys, token, MOST_TAKEN, names.REPORTS_TTL_S
+        )
+        now_s = int(seconds) + int(micros) / 1e6
+        return Taken(taken[0] if taken else token.encode(), tuple(taken[1:]), int(waiting), now_s)
+
+    def delete(self, taken: Taken) -> None:
+        """Delete what was *taken*, for it is kept elsewhere."""
+        self._client.eval(_DELETE, 1, names.REPORTS_TAKEN_KEY, taken.token)
+
+    def users(self, now_s: float) -> int:
+        """Return about how many different users there were in the last fifteen minutes."""
+        minute = int(now_s) // 60
+        keys = [names.users_key(minute - back) for back in range(USERS_WINDOW_MIN)]
+        return int(self._client.pfcount(*keys))
