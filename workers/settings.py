@@ -7,10 +7,11 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
 from workers.contract.addresses import reply_url_of
-from workers.contract.settings import REGION, IonSettings
+from workers.contract.settings import REGION
+from workers.observability.settings import ObservabilitySettings
 
 
-class WorkerSettings(IonSettings):
+class WorkerSettings(ObservabilitySettings):
     """What a worker needs to know; ``broker_url`` is the only one without a default.
 
     URLs may hold a password, hence the secret type: it prints masked.
@@ -31,7 +32,6 @@ class WorkerSettings(IonSettings):
     hard_limit_s: float = Field(default=20.0, gt=0, description="a job that takes longer ends its worker")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     ready_file: Path | None = Field(default=None, description="touched when ready, removed when not")
-    sentry_dsn: SecretStr | None = Field(default=None, description="where unexpected errors are reported")
 
     database_url: SecretStr | None = Field(
         default=None, description="SQLite or PostgreSQL for dead letters; none: they stay on their queue"

@@ -18,7 +18,7 @@ def connect(settings: WorkerSettings, slot: RuntimeSlot) -> None:
     """
 
     def setup_logging(**_: Any) -> None:
-        logs.configure(settings.log_level)
+        logs.configure(settings.log_level, settings.log_format, settings.region)
 
     def named(sender: str, conf: Any, **_: Any) -> None:
         if "worker_name" in conf.broker_transport_options:

@@ -10,6 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from workers.contract.addresses import reply_url_of
 from workers.contract.settings import IonSettings
+from workers.observability.logs import LogFormat
 
 MOST_WORKERS = 4  # by default; more is a choice, since each takes about 100 MB
 
@@ -47,6 +48,9 @@ class LocalSettings(IonSettings):
     worker_pool: Literal["solo", "threads", "prefork"] = Field(default="solo", description="Celery's pool")
     worker_concurrency: int = Field(default=1, ge=1, le=256, description="batches at once per worker")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: LogFormat = Field(
+        default="auto", description="json, human, or auto: human, behind each process's name"
+    )
     start_timeout_s: float = Field(default=60.0, gt=0, description="patience with one process's start")
     stop_grace_s: float = Field(default=8.0, ge=0, description="time to finish before SIGKILL")
     beat: bool = Field(default=True, description="run Celery beat for periodic work; of several, one leads")

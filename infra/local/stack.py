@@ -158,6 +158,8 @@ class LocalStack:
         directory = self.settings.state_dir
         mark = {MARKER: str(directory)}
         env = {**mark, **self.urls.environment(), "ION_STATE_DIR": str(directory)}
+        if self.settings.log_format == "auto":
+            env["ION_LOG_FORMAT"] = "human"  # the lines of all end up on one terminal
         servers = [commands.valkey_spec(self.settings, self._socket, mark)] if self.embedded else []
         if self.settings.embeds_cache:
             servers.append(commands.cache_spec(self.settings, self._cache_socket, mark))

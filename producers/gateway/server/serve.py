@@ -29,6 +29,8 @@ from producers.gateway.server.listening import listen
 from producers.gateway.server.protocol import PatientProtocol
 from producers.gateway.server.stopping import STOP_SIGNALS
 from producers.gateway.settings import GatewaySettings
+from workers.observability.logs import handler_of
+from workers.observability.settings import ObservabilitySettings
 from workers.store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ def serve(settings: GatewaySettings, fleet: "ClientSettings") -> None:
 
     Call it in the main thread.  It ends the process (exit code 3) when the gateway cannot be built.
     """
-    _set_up_logging()
+    _set_up_logging(settings)
     _check_certificate(settings)
     listener = listen(settings)
     logger.info("serving on %s", settings.url)
@@ -107,7 +109,7 @@ def _build(settings: GatewaySettings, fleet: "ClientSettings", counts_dir: Path 
     """Return the gateway; end the process if there cannot be one, since trying again would not help."""
     from producers.gateway.app import build_gateway  # noqa: PLC0415 - the parent of several needs none of it
 
-    _set_up_logging()
+    _set_up_logging(settings)
     try:
         app = build_gateway(settings, fleet, counts_dir)
     except (ProducerError, PersonaError, StoreError) as error:
@@ -118,8 +120,10 @@ def _build(settings: GatewaySettings, fleet: "ClientSettings", counts_dir: Path 
     return app
 
 
-def _set_up_logging() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+def _set_up_logging(settings: GatewaySettings) -> None:
+    style = ObservabilitySettings().log_format
+    handler = handler_of(sys.stderr, style, settings.region, "%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _do_nothing(_number: int, _frame: FrameType | None) -> None:
