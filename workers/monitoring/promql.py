@@ -9,26 +9,33 @@ Source: prometheus.io/docs/prometheus/latest/querying.
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from workers.monitoring.metrics import TASKS, Collection, How, Kind, Metric, Part
 
 PLACES = ("instance", "pod")  # labels that tell which gateway was asked, and nothing of the fleet
+NO_LABELS: Mapping[str, str] = MappingProxyType({})
 _QUANTILES = {"p50": "0.5", "p95": "0.95", "p99": "0.99"}
 
 
 def promql(
-    collection: Collection, window_s: float | str, by: Sequence[str] = (), *, how: How | None = None
+    collection: Collection,
+    window_s: float | str,
+    by: Sequence[str] = (),
+    *,
+    how: How | None = None,
+    where: Mapping[str, str] = NO_LABELS,
 ) -> str:
-    """Return the expression of *collection* over *window_s*, told apart along *by*.
+    """Return the expression of *collection* over *window_s*, told apart along *by*, of the labels in *where*.
 
     A window may also be a variable of whoever asks, such as Grafana's ``$__rate_interval``.
     """
     how = collection.how if how is None else how
     window = window_s if isinstance(window_s, str) else duration(window_s)
-    of = _Asked(collection, collection.of, window, tuple(by))
+    of = _Asked(collection, collection.of, window, tuple(by), where)
     match how:
         case "share" | "rest":
-            per = _Asked(collection, collection.per, window, tuple(by))
+            per = _Asked(collection, collection.per, window, tuple(by), where)
             share = f"100 * ({of.summed('rate')}) / ({per.summed('rate')} > 0)"
             return share if how == "share" else f"100 - {share}"
         case "sum":
@@ -43,10 +50,15 @@ def promql(
             return of.quantile(_QUANTILES[how])
 
 
-def counted(collection: Collection, window_s: float, by: Sequence[str] = ()) -> str:
+def counted(
+    collection: Collection,
+    window_s: float,
+    by: Sequence[str] = (),
+    where: Mapping[str, str] = NO_LABELS,
+) -> str:
     """Return how many measurements the figure of *collection* rests on: whether it can be judged at all."""
     parts = collection.per or collection.of
-    return _Asked(collection, parts, duration(window_s), tuple(by)).summed("increase")
+    return _Asked(collection, parts, duration(window_s), tuple(by), where).summed("increase")
 
 
 def exposed_name(metric: Metric, where: Mapping[str, str]) -> str:
@@ -72,10 +84,15 @@ class _Asked:
     """*parts* of *collection*, added up over *window* for each group of *by*."""
 
     def __init__(
-        self, collection: Collection, parts: Sequence[Part], window: str, by: tuple[str, ...]
+        self,
+        collection: Collection,
+        parts: Sequence[Part],
+        window: str,
+        by: tuple[str, ...],
+        where: Mapping[str, str],
     ) -> None:
-        self._unit, self._region = collection.unit, collection.region
-        self._parts, self._window, self._by = parts, window, by
+        self._scale, self._region = collection.scale, collection.region
+        self._parts, self._window, self._by, self._where = parts, window, by, where
 
     def summed(self, function: str) -> str:
         """Return the sum of counts, by *function* of Prometheus."""
@@ -108,7 +125,7 @@ class _Asked:
 
     def _each(self, function: str, part: Part, suffix: str = "") -> str:
         """Return one value for each series, from whichever gateway."""
-        where = dict(part.where)
+        where = {**part.where, **self._where}
         name = exposed_name(part.metric, where) + suffix
         if part.metric is TASKS:
             del where["state"]
@@ -120,8 +137,7 @@ class _Asked:
 
     def _factor(self, part: Part) -> str:
         """Return what makes the value of a scraper one in our unit, as the beginning of a product."""
-        share = self._unit == "%" and part.metric.unit == "share"
-        factor = 100 if share else 1 / part.metric.scale
+        factor = self._scale / part.metric.scale
         return "" if factor == 1 else f"{factor:g} * "
 
 

@@ -10,6 +10,9 @@ Source:  Masson, Rim, Lee, "DDSketch: a fast and fully-mergeable quantile sketch
 """
 
 import math
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Self
 
 import msgspec
@@ -73,6 +76,13 @@ class Sketch:
     def at_most(self, bound: float) -> int:
         """Return how many values do not exceed *bound*, give or take those within 1 % of it."""
         return sum(count for place, count in self.bins.items() if _value(place) <= bound)
+
+    def cumulated(self, bounds: Sequence[float]) -> list[int]:
+        """Return ``at_most`` for each of *bounds*, which rise, and at the end how many there are in all."""
+        counts = [0] * (len(bounds) + 1)
+        for place, count in self.bins.items():
+            counts[bisect_left(bounds, _value(place))] += count
+        return list(accumulate(counts))
 
     def pack(self) -> bytes:
         """Return the sketch as MessagePack: first bin, count, then distance to the next bin, count, ..."""
