@@ -11,7 +11,7 @@ Errors:  none.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -90,25 +90,21 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
         return gravest(alert.level for alert in self.alerts) if self.alerts else "low"
 
 
-class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a notice on one channel; *why* quotes neither secrets nor people.
-
-    ``later``: not now, try again in *wait_s*.  ``failed``: never, as things are.
-    """
-
-    state: Literal["sent", "later", "failed"]
-    why: str = ""
-    wait_s: float = 0.0
-
-
 class Notifier(Protocol):
-    """Sends notices.  Raises nothing, and comes back within seconds."""
+    """Decides who hears of what, and sends it.
+
+    Whoever evaluates puts notices for ``channels`` into the outbox together with the change that they tell of,
+    then calls ``deliver``.
+    """
 
     def channels(self, notice: Notice) -> Sequence[str]:
         """Return the names of the channels that *notice* goes to."""
 
-    def notify(self, notice: Notice, channels: Sequence[str]) -> Mapping[str, Delivery]:
-        """Send *notice* to *channels*, at the same time, and return what became of each."""
+    def overdue(self, alerts: Sequence[Alert], now_s: float) -> Sequence[Alert]:
+        """Return those of the open *alerts* that nobody has taken on in time: they are told again."""
+
+    def deliver(self) -> None:
+        """Send what is due in the outbox; return within seconds.  Raises StoreError only."""
 
 
 class NullNotifier:
@@ -118,9 +114,12 @@ class NullNotifier:
         """Return none."""
         return ()
 
-    def notify(self, notice: Notice, channels: Sequence[str]) -> Mapping[str, Delivery]:  # noqa: ARG002 - likewise
-        """Say that all is sent."""
-        return {channel: Delivery(state="sent") for channel in channels}
+    def overdue(self, alerts: Sequence[Alert], now_s: float) -> Sequence[Alert]:  # noqa: ARG002 - likewise
+        """Return none."""
+        return ()
+
+    def deliver(self) -> None:
+        """Do nothing."""
 
 
 def gravest(levels: Iterable[Level]) -> Level:
