@@ -26,24 +26,30 @@ _USERS_TTL_S = 20 * 60
 
 _encode = msgspec.msgpack.Encoder().encode
 
-# KEYS: waiting.  ARGV: report, most that wait, life in s.  Returns how many old ones went for it.
+# KEYS: waiting, how many had to go.  ARGV: report, most that wait, life in s.
 _PUSH = """
 local over = redis.call('RPUSH', KEYS[1], ARGV[1]) - tonumber(ARGV[2])
-if over > 0 then redis.call('LTRIM', KEYS[1], over, -1) end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
-return math.max(0, over)
+if over > 0 then
+  redis.call('LTRIM', KEYS[1], over, -1)
+  redis.call('INCRBY', KEYS[2], over)
+  redis.call('EXPIRE', KEYS[2], ARGV[3])
+end
 """
 
-# KEYS: waiting, taken.  ARGV: token, most, life in s.  What was taken and not deleted comes again, with the
-# token of its first taker.  Returns the time, how many still wait, and what is taken.
+# KEYS: waiting, how many had to go, taken.  ARGV: token, most, life in s.  What was taken and not deleted
+# comes again, with the token of its first taker.  Returns the time, how many had to go since it was last
+# asked, how many still wait, and what is taken.
 _TAKE = """#!lua flags=allow-oom
-if redis.call('EXISTS', KEYS[2]) == 0 then
+if redis.call('EXISTS', KEYS[3]) == 0 then
   local moved = math.min(redis.call('LLEN', KEYS[1]), tonumber(ARGV[2]))
-  if moved > 0 then redis.call('RPUSH', KEYS[2], ARGV[1]) end
-  for _ = 1, moved do redis.call('LMOVE', KEYS[1], KEYS[2], 'LEFT', 'RIGHT') end
-  if moved > 0 then redis.call('EXPIRE', KEYS[2], ARGV[3]) end
+  if moved > 0 then redis.call('RPUSH', KEYS[3], ARGV[1]) end
+  for _ = 1, moved do redis.call('LMOVE', KEYS[1], KEYS[3], 'LEFT', 'RIGHT') end
+  if moved > 0 then redis.call('EXPIRE', KEYS[3], ARGV[3]) end
 end
-return {redis.call('TIME'), redis.call('LLEN', KEYS[1]), redis.call('LRANGE', KEYS[2], 0, -1)}
+local dropped = redis.call('GET', KEYS[2]) or '0'
+redis.call('DEL', KEYS[2])
+return {redis.call('TIME'), dropped, redis.call('LLEN', KEYS[1]), redis.call('LRANGE', KEYS[3], 0, -1)}
 """
 
 # KEYS: taken.  ARGV: token.  Another one's token: somebody else has deleted ours, and taken more.
@@ -54,43 +60,50 @@ if redis.call('LINDEX', KEYS[1], 0) == ARGV[1] then redis.call('DEL', KEYS[1]) e
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Packed *reports*, the oldest first, taken under *token* at *now_s*; *waiting*: how many still wait."""
+    """Packed *reports*, the oldest first, taken under *token* at *now_s*.
+
+    *waiting* others are still there; *dropped* ones had to go for younger ones since the last look.
+    """
 
     token: bytes
     reports: tuple[bytes, ...]
     waiting: int
+    dropped: int
     now_s: float
 
 
 class ReportInbox:
-    """The inbox on the server of *client*, which belongs to whoever opened it."""
+    """The inbox on the server of *client*, which is closed with it."""
 
     def __init__(self, client: "redis.Redis") -> None:
         self._client = client
 
-    def push(self, report: Report) -> int:
-        """Leave *report*; return how many old ones had to go for it: count those as DISCARDED ``overflow``.
-
-        Its *users* do not wait with it: they are counted at once.
-        """
+    def push(self, report: Report) -> None:
+        """Leave *report*.  Its *users* do not wait with it: they are counted at once."""
         waits = msgspec.structs.replace(report, users=[]) if report.users else report
+        keys = (names.REPORTS_KEY, names.REPORTS_DROPPED_KEY)
         with self._client.pipeline(transaction=False) as pipe:
-            pipe.eval(_PUSH, 1, names.REPORTS_KEY, _encode(waits), names.MOST_REPORTS, names.REPORTS_TTL_S)
+            pipe.eval(_PUSH, len(keys), *keys, _encode(waits), names.MOST_REPORTS, names.REPORTS_TTL_S)
             if report.users:
                 key = names.users_key(report.at_ms // 60_000)
                 pipe.pfadd(key, *report.users)
                 pipe.expire(key, _USERS_TTL_S)
-            return int(pipe.execute()[0])
+            pipe.execute()
 
     def take(self) -> Taken:
         """Take the oldest reports that wait, or those that somebody took and did not delete."""
-        keys = (names.REPORTS_KEY, names.REPORTS_TAKEN_KEY)
+        keys = (names.REPORTS_KEY, names.REPORTS_DROPPED_KEY, names.REPORTS_TAKEN_KEY)
         token = secrets.token_hex(8)
-        (seconds, micros), waiting, taken = self._client.eval(
+        (seconds, micros), dropped, waiting, taken = self._client.eval(
             _TAKE, len(keys), *keys, token, MOST_TAKEN, names.REPORTS_TTL_S
         )
-        now_s = int(seconds) + int(micros) / 1e6
-        return Taken(taken[0] if taken else token.encode(), tuple(taken[1:]), int(waiting), now_s)
+        return Taken(
+            token=taken[0] if taken else token.encode(),
+            reports=tuple(taken[1:]),
+            waiting=int(waiting),
+            dropped=int(dropped),
+            now_s=int(seconds) + int(micros) / 1e6,
+        )
 
     def delete(self, taken: Taken) -> None:
         """Delete what was *taken*, for it is kept elsewhere."""
@@ -101,3 +114,7 @@ class ReportInbox:
         minute = int(now_s) // 60
         keys = [names.users_key(minute - back) for back in range(USERS_WINDOW_MIN)]
         return int(self._client.pfcount(*keys))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
