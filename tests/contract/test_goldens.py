@@ -100,6 +100,29 @@ CASES: dict[str, tuple[Any, Any]] = {
             story=[Sighting(1_700_000_000_500, "lost with its worker", "worker1@ion")],
         ),
     ),
+    "job_traced": (
+        Job,
+        Job(
+            id="c0ffee-4",
+            text="hi",
+            request_id="f00d",
+            trace="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ),
+    ),
+    "batch_traced": (
+        Batch,
+        Batch(
+            id="b2",
+            reply_to="c0ffee",
+            sent_ms=1_700_000_000_000,
+            jobs=[msgspec.Raw(pack(Job(id="c0ffee-4", text="hi")))],
+            trace={
+                "traceparent": "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01",
+                "sentry-trace": "0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-1",
+                "baggage": "sentry-sampled=true",
+            },
+        ),
+    ),
     "reply_dead": (
         Reply,
         Reply(

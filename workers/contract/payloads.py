@@ -31,6 +31,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fals
     *use_cache*: whether a cached answer will do, and this one may be kept; *refresh*: the answer is to be
     computed anew for everybody, since the cached one is due.  *durable*: its outcome is also kept under
     its id, written once.  *tries*: how often it was tried before, in vain, for a reason that may pass.
+    *request_id*: of the request to the gateway that it came in, for logs.  *trace*: the span that it was
+    submitted in, as W3C's traceparent, for links between traces.
     """
 
     id: str
@@ -43,6 +45,8 @@ class Job(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True, gc=Fals
     refresh: bool = False
     durable: bool = False
     tries: int = 0
+    request_id: str | None = None
+    trace: str | None = None
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +54,8 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
     *bulk*: a pipeline's work, which the cache treats apart.  *looked_up*: its producer has just asked the
     shared cache for these jobs, in vain.  *lost*: how many workers were lost with these jobs before, in
-    batches that this one is a part of; *story*: when and which, oldest first.
+    batches that this one is a part of; *story*: when and which, oldest first.  *trace*: what the worker's
+    trace goes on from, by the names of its headers (traceparent, sentry-trace, baggage).
     """
 
     v: int = SCHEMA_VERSION
@@ -62,6 +67,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
     looked_up: bool | msgspec.UnsetType = msgspec.UNSET
     lost: int | msgspec.UnsetType = msgspec.UNSET
     story: list[Sighting] | msgspec.UnsetType = msgspec.UNSET
+    trace: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
 
 
 def shown(jobs: int, queue: str) -> str:

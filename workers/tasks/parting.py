@@ -36,6 +36,7 @@ def send_parts(batch: Batch, mark: Mark, delivery: Delivery, runtime: Runtime) -
             looked_up=batch.looked_up,
             lost=part.lost or msgspec.UNSET,
             story=[*story, seen] if part.lost else msgspec.UNSET,
+            trace=batch.trace,
         )
         fresh = dataclasses.replace(delivery, lost=0, story=())  # its history stands in the batch
         payload = compress(_encode(made))

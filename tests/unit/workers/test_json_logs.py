@@ -59,7 +59,7 @@ def test_a_line_is_an_object_that_says_when_who_and_what(stream: io.StringIO, lo
 
 def test_an_error_is_its_type_and_place(stream: io.StringIO, logger: logging.Logger) -> None:
     try:
-        {}[WORDS]
+        dict[str, str]()[WORDS]
     except KeyError:
         logger.exception("it went wrong", extra={"payload": WORDS})
 
@@ -80,11 +80,11 @@ def test_ids_hold_within_their_block_and_for_this_task_of_a_loop_only() -> None:
             await asyncio.sleep(0)
             return bound()["job_id"], bound()["request_id"]
 
-    async def both() -> list[tuple[str, str]]:
+    async def both() -> tuple[tuple[str, str], tuple[str, str]]:
         with binding(request_id="r1"):
             return await asyncio.gather(one("a"), one("b"))
 
-    assert asyncio.run(both()) == [("a", "r1"), ("b", "r1")]
+    assert asyncio.run(both()) == (("a", "r1"), ("b", "r1"))
     assert bound() == {}
 
 
