@@ -59,7 +59,7 @@ def build_gateway(
     door, audit = entrance.door, entrance.audit
     probe = Probe(looks_of(settings, fleet))
     health = Health(probe, settings.region, _VERSION)
-    exposition = _exposition(counts_dir, probe, door) if settings.metrics else None
+    exposition = _exposition(counts_dir, probe, door, settings, fleet) if settings.metrics else None
     ends = Endpoints(
         processing=Processing(client, settings, door),
         jobs=Jobs(client, watch, audit),
@@ -119,9 +119,13 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     return error_response(refusal, call.request_id)
 
 
-def _exposition(counts_dir: Path | None, probe: Probe, door: Door) -> "Exposition":
+def _exposition(
+    counts_dir: Path | None, probe: Probe, door: Door, settings: GatewaySettings, fleet: "ClientSettings"
+) -> "Exposition":
     from producers.gateway.monitoring.exposition import Exposition  # noqa: PLC0415 - off as a rule; prometheus_client
+    from producers.gateway.monitoring.fleet import FleetView  # noqa: PLC0415 - likewise; SQLAlchemy
     from producers.gateway.monitoring.meter import RequestMeter, SharedCounts  # noqa: PLC0415
 
     shared = None if counts_dir is None else SharedCounts(counts_dir)
-    return Exposition(RequestMeter(), shared, probe, door, _VERSION)
+    view = FleetView(fleet.database_address)
+    return Exposition(RequestMeter(), shared, probe, door, view, home=settings.region, version=_VERSION)

@@ -1,12 +1,14 @@
 """The metrics as Prometheus reads them, or OpenMetrics if the scraper asks for it.
 
+The gateway's own come from memory, and those of the whole fleet from its database.
+
 Source: prometheus_client 0.26, custom collectors.
 """
 
 import asyncio
 import platform
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
 from typing import TypeVar
 
 from prometheus_client.exposition import choose_encoder
@@ -24,10 +26,12 @@ from producers.gateway.call import TheCall
 from producers.gateway.errors import Forbidden
 from producers.gateway.monitoring import metrics
 from producers.gateway.monitoring.condition import ServiceState
+from producers.gateway.monitoring.fleet import FleetView
 from producers.gateway.monitoring.meter import Counts, RequestMeter, SharedCounts, sharing, unpacked
 from producers.gateway.monitoring.metrics import BUCKETS_S, Metric
 from producers.gateway.monitoring.probe import Probe
 from producers.gateway.ports import Door
+from workers.monitoring.exposition import Fleet, families
 
 _BOUNDS = (*map(str, BUCKETS_S), "+Inf")
 
@@ -35,17 +39,32 @@ LabelsT = TypeVar("LabelsT", bound=tuple[str, ...])
 
 
 class Exposition:
-    """Shows what *meter* and the other processes of this port have counted, and what *probe* has seen."""
+    """Shows what *meter* and other processes of this port have counted, *probe* has seen, and *fleet* has.
+
+    *home* is the gateway's own region, *version* the package's.
+    """
 
     def __init__(
-        self, meter: RequestMeter, shared: SharedCounts | None, probe: Probe, door: Door, version: str
+        self,
+        meter: RequestMeter,
+        shared: SharedCounts | None,
+        probe: Probe,
+        door: Door,
+        fleet: FleetView,
+        *,
+        home: str,
+        version: str,
     ) -> None:
         self.meter = meter
-        self._shared, self._probe, self._door, self._version = shared, probe, door, version
+        self._shared, self._probe, self._door, self._fleet = shared, probe, door, fleet
+        self._home, self._version = home, version
 
-    def sharing(self) -> AbstractAsyncContextManager[None]:
-        """Let the other processes know what this one counts, within the block."""
-        return nullcontext() if self._shared is None else sharing(self.meter, self._shared)
+    @asynccontextmanager
+    async def sharing(self) -> AsyncIterator[None]:
+        """Let the other processes know what this one counts, within the block; then give connections back."""
+        async with nullcontext() if self._shared is None else sharing(self.meter, self._shared):
+            yield
+        await asyncio.to_thread(self._fleet.close)
 
     async def metrics(self, call: TheCall) -> HttpResponse:
         """Show the metrics of all processes, in Prometheus' text format or as OpenMetrics.
@@ -56,26 +75,30 @@ class Exposition:
         if caller.role == "user":
             raise Forbidden("this takes the role service or admin")
         encode, media_type = choose_encoder(call.header("accept") or "")
-        families = Families(unpacked(self.meter.packed()), self._probe.state(), self._version)
+        counts, state = unpacked(self.meter.packed()), self._probe.state()
+        shown = Families(counts, state, await self._fleet.read(), self._home, self._version)
         return HttpResponse(
-            await asyncio.to_thread(self._shown, families, encode), headers={"content-type": media_type}
+            await asyncio.to_thread(self._shown, shown, encode), headers={"content-type": media_type}
         )
 
-    def _shown(self, families: "Families", encode: Callable[[Collector], bytes]) -> bytes:
+    def _shown(self, shown: "Families", encode: Callable[[Collector], bytes]) -> bytes:
         if self._shared is not None:
             for counts in self._shared.of_others():
-                families.counts.add(counts)
-        return encode(families)
+                shown.counts.add(counts)
+        return encode(shown)
 
 
 class Families(Collector):
-    """*counts* and *state* as prometheus_client's families of samples."""
+    """*counts*, *state* and, if it can be read, *fleet*, as prometheus_client's families of samples."""
 
-    def __init__(self, counts: Counts, state: ServiceState, version: str) -> None:
-        self.counts, self._state, self._version = counts, state, version
+    def __init__(
+        self, counts: Counts, state: ServiceState, fleet: Fleet | None, home: str, version: str
+    ) -> None:
+        self.counts, self._state, self._fleet = counts, state, fleet
+        self._home, self._version = home, version
 
     def collect(self) -> Iterator[Family]:
-        """Yield every metric of the table, with the samples that there are."""
+        """Yield every metric of the gateway's table and of the fleet's, with the samples that there are."""
         counts = self.counts
         yield _counter(metrics.REQUESTS, counts.requests)
         yield self._durations()
@@ -87,6 +110,15 @@ class Families(Collector):
         yield _gauge(metrics.BUILD, {(self._version, platform.python_version()): 1})
         yield _gauge(metrics.PROCESSES, {(): counts.processes})
         yield from self._of_state()
+        yield from self._of_fleet()
+
+    def _of_fleet(self) -> Iterator[Family]:
+        fleet = self._fleet
+        age_s = None if fleet is None else fleet.age_s
+        yield _gauge(metrics.FLEET_READABLE, {(): float(fleet is not None)})
+        yield _gauge(metrics.FLEET_AGE, {} if age_s is None else {(): age_s})
+        if fleet is not None:
+            yield from families(fleet, self._home)
 
     def _durations(self) -> Family:
         shown = metrics.DURATION

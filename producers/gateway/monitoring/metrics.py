@@ -1,5 +1,7 @@
 """Every metric of the gateway: its name, what it counts, and its labels.
 
+Those of the whole fleet, which it shows besides, are in ``workers.monitoring.metrics``.
+
 Names follow Prometheus: base units (seconds), counters end in ``_total``.  Labels never hold what callers
 send: a route is its template, and whatever fits no route is "none".
 Source: prometheus.io/docs/practices/naming.
@@ -74,6 +76,16 @@ QUEUE_AGE = Metric(
     ("queue",),
 )
 WORKERS = Metric("ion_gateway_workers", "gauge", "Workers that live; not there where nobody tells.")
+FLEET_READABLE = Metric(
+    "ion_gateway_fleet_readable",
+    "gauge",
+    "1 if what the fleet measures could be read from its database for this answer, else 0.",
+)
+FLEET_AGE = Metric(
+    "ion_gateway_fleet_age_seconds",
+    "gauge",
+    "How long ago anything in the fleet was last measured; not there if nothing ever was.",
+)
 
 ALL: tuple[Metric, ...] = (
     REQUESTS,
@@ -90,4 +102,6 @@ ALL: tuple[Metric, ...] = (
     QUEUE_LENGTH,
     QUEUE_AGE,
     WORKERS,
+    FLEET_READABLE,
+    FLEET_AGE,
 )

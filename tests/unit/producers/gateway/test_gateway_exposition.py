@@ -17,9 +17,15 @@ from producers.gateway.errors import Forbidden, Unauthenticated
 from producers.gateway.monitoring import metrics
 from producers.gateway.monitoring.condition import Finding, Seen, ServiceState
 from producers.gateway.monitoring.exposition import Exposition, Families
+from producers.gateway.monitoring.fleet import FleetView
 from producers.gateway.monitoring.meter import Counts, Durations, RequestMeter
 from producers.gateway.monitoring.probe import Probe
 from producers.gateway.ports import OpenDoor
+from workers.monitoring.exposition import Fleet
+from workers.monitoring.metrics import REQUESTS as FLEET_REQUESTS
+from workers.monitoring.samples import Sample as Measured
+from workers.monitoring.samples import Series
+from workers.monitoring.totals import Total
 
 COUNTS = Counts(
     requests={("/api/v2/process", "POST", "2xx"): 3},
@@ -29,6 +35,13 @@ COUNTS = Counts(
     jobs=4,
     cache_hits=1,
     cache_misses=3,
+)
+NO_FILE = Path("/nowhere/ion.db")
+NOW_S = 1_790_000_000.0
+FLEET = Fleet(
+    (Total(Series("us", FLEET_REQUESTS.name, ("process",)), Measured(3, 12.0, 1.0, 9.0, NOW_S - 2)),),
+    (),
+    NOW_S,
 )
 QUEUES = (("interactive", QueueState(2, 0.5)), ("bulk", QueueState(0)), ("dead", QueueState(1)))
 STATE = ServiceState(
@@ -68,16 +81,17 @@ def shown(caller: Caller | None = ANONYMOUS, accept: str = "") -> tuple[str, str
     meter = RequestMeter()
     meter._counts = COUNTS
     probe = Probe(dict.fromkeys(STATE.seen, Blind()))
-    exposition = Exposition(meter, None, probe, Door(caller), "1.2.3")
+    view = FleetView(lambda: f"sqlite:///{NO_FILE}")
+    exposition = Exposition(meter, None, probe, Door(caller), view, home="eu", version="1.2.3")
     call = Call.of({"headers": [(b"accept", accept.encode())]})
     response = asyncio.run(exposition.metrics(call))
     return bytes(response.body).decode(), response.headers["content-type"]
 
 
-def samples() -> dict[tuple[str, ...], float]:
-    """Return every sample of the counts and the state above, by its name and the values of its labels."""
+def samples(fleet: Fleet | None = None) -> dict[tuple[str, ...], float]:
+    """Return every sample of the counts, the state and *fleet*, by its name and the values of its labels."""
     found: dict[tuple[str, ...], float] = {}
-    for family in Families(COUNTS, STATE, "1.2.3").collect():
+    for family in Families(COUNTS, STATE, fleet, "eu", "1.2.3").collect():
         for sample in family.samples:
             found[_named(sample)] = sample.value
     return found
@@ -143,6 +157,26 @@ def test_what_nobody_tells_is_not_shown() -> None:
     assert found["queue_oldest_age_seconds", "bulk"] == 0
     assert ("queue_oldest_age_seconds", "dead") not in found
     assert ("dependency_latency_seconds", "replies") not in found
+
+
+def test_the_fleet_is_shown_besides_and_how_old_that_is() -> None:
+    found = samples(FLEET)
+
+    assert (found["fleet_readable",], found["fleet_age_seconds",]) == (1, 2)
+    assert found["ion_requests_total", "us", "process"] == 12
+
+
+def test_without_its_database_a_gateway_shows_its_own_and_says_so_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is lacking is not 0: it is not there."""
+    text = shown()[0]
+
+    assert "ion_gateway_fleet_readable 0.0" in text
+    assert "ion_gateway_jobs_total 4.0" in text
+    assert "ion_requests_total" not in text
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "metrics lack what the fleet measures" in caplog.text
 
 
 @pytest.mark.parametrize(
