@@ -16,6 +16,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
+from workers.monitoring.digest import Digest
+
 Level = Literal["critical", "high", "medium", "low"]
 LEVELS: tuple[Level, ...] = ("critical", "high", "medium", "low")  # the gravest first
 
@@ -24,7 +26,7 @@ CHANNELS = ("pagerduty", "slack", "email", "sentry", "log")  # what a rule may n
 State = Literal["firing", "acknowledged", "resolved"]
 Cause = Literal["breach", "absence"]  # beyond its limit, or not measured any more
 Comparison = Literal["above", "below"]
-NoticeKind = Literal["fired", "escalated", "acknowledged", "resolved", "digest", "test"]
+NoticeKind = Literal["fired", "escalated", "acknowledged", "resolved", "digest", "summary", "test"]
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,7 +77,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 class Notice(msgspec.Struct, frozen=True, kw_only=True):
     """One message to people about *alerts*, which belong together; *said* is what a digest or a test says.
 
-    *id* is the same when the same notice is sent again.
+    *id* is the same when the same notice is sent again.  A summary stands for what is too much to be sent one
+    by one.
     """
 
     id: str
@@ -83,6 +86,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     at_s: float
     alerts: tuple[Alert, ...] = ()
     said: str = ""
+    digest: Digest | None = None
 
     @property
     def level(self) -> Level:
@@ -93,8 +97,8 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 class Notifier(Protocol):
     """Decides who hears of what, and sends it.
 
-    Whoever evaluates puts notices for ``channels`` into the outbox together with the change that they tell of,
-    then calls ``deliver``.
+    Whoever evaluates puts notices for ``channels`` into the outbox, together with the change that they tell
+    of, then calls ``deliver``.
     """
 
     def channels(self, notice: Notice) -> Sequence[str]:

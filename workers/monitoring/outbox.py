@@ -61,10 +61,17 @@ class Outbox(Protocol):
         """Take a notice for *channels*, once however often it comes."""
 
     def claim(self, now_ms: int, until_ms: int, limit: int) -> list[Waiting]:
-        """Return at most *limit* due deliveries, the oldest first; nobody else gets them until *until_ms*."""
+        """Return at most *limit* due deliveries, the oldest first; nobody else gets them until *until_ms*.
+
+        A channel of which anything is put off, or in somebody's hands, is left until that is over: what
+        happened first is told first.
+        """
 
     def settle(self, ended: Sequence[Ended]) -> None:
         """Note what became of deliveries, and count the tries."""
+
+    def knows(self, notice_id: str) -> bool:
+        """Tell whether the notice was put in, and is remembered."""
 
     def sent(self, since_ms: int) -> dict[str, int]:
         """Return how many messages each channel was sent since then."""
@@ -78,6 +85,10 @@ class _Kept:
     waiting: Waiting
     ended: Ended
     leased_ms: int = 0
+
+    @property
+    def due_ms(self) -> int:
+        return max(self.ended.due_ms, self.leased_ms)
 
 
 class MemoryOutbox:
@@ -105,11 +116,9 @@ class MemoryOutbox:
     def claim(self, now_ms: int, until_ms: int, limit: int) -> list[Waiting]:
         """Return at most *limit* due deliveries, the oldest first; nobody else gets them until *until_ms*."""
         with self._lock:
-            due = [
-                kept
-                for kept in self._kept.values()
-                if kept.ended.state == "waiting" and is_due(max(kept.ended.due_ms, kept.leased_ms), now_ms)
-            ]
+            waiting = [kept for kept in self._kept.values() if kept.ended.state == "waiting"]
+            not_yet = {kept.waiting.channel for kept in waiting if not is_due(kept.due_ms, now_ms)}
+            due = [kept for kept in waiting if kept.waiting.channel not in not_yet]
             due.sort(key=lambda kept: kept.waiting.at_ms)
             for kept in due[:limit]:
                 kept.leased_ms = until_ms
@@ -123,6 +132,11 @@ class MemoryOutbox:
                 if kept is not None and kept.ended.state == "waiting":
                     kept.waiting = kept.waiting._replace(tries=kept.waiting.tries + 1)
                     kept.ended, kept.leased_ms = replace(end), 0
+
+    def knows(self, notice_id: str) -> bool:
+        """Tell whether the notice was put in, and is remembered."""
+        with self._lock:
+            return any(known == notice_id for known, _ in self._kept)
 
     def sent(self, since_ms: int) -> dict[str, int]:
         """Return how many messages each channel was sent since then."""

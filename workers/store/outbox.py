@@ -77,7 +77,7 @@ class SqlOutbox:
                     _DELIVERIES.c.tries,
                 )
                 .join(_NOTICES, _NOTICES.c.id == _DELIVERIES.c.notice_id)
-                .where(_due(now_ms))
+                .where(_DELIVERIES.c.state == "waiting", _DELIVERIES.c.channel.not_in(_not_yet(now_ms)))
                 .order_by(_NOTICES.c.at_ms, _DELIVERIES.c.notice_id, _DELIVERIES.c.channel)
                 .limit(limit)
                 .with_for_update(of=_DELIVERIES, skip_locked=True)
@@ -106,6 +106,12 @@ class SqlOutbox:
                         why=cleaned(end.why, _LONGEST),
                     )
                 )
+
+    def knows(self, notice_id: str) -> bool:
+        """Tell whether the notice was put in, and is remembered."""
+        with self._store.reading() as connection:
+            query = sa.select(_NOTICES.c.id).where(_NOTICES.c.id == notice_id)
+            return connection.scalar(query) is not None
 
     def sent(self, since_ms: int) -> dict[str, int]:
         """Return how many messages each channel was sent since then."""
@@ -147,10 +153,11 @@ def _insert(connection: sa.Connection, table: sa.Table) -> Any:
     return _INSERT[connection.dialect.name](table).on_conflict_do_nothing()
 
 
-def _due(now_ms: int) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        _DELIVERIES.c.state == "waiting",
-        sa.or_(_DELIVERIES.c.due_ms <= now_ms, _DELIVERIES.c.due_ms > now_ms + LONGEST_WAIT_MS),
+def _not_yet(now_ms: int) -> sa.Select[tuple[str]]:
+    """Return the channels of which something is put off, or in somebody's hands."""
+    due_ms = _DELIVERIES.c.due_ms
+    return sa.select(_DELIVERIES.c.channel).where(
+        _DELIVERIES.c.state == "waiting", due_ms > now_ms, due_ms <= now_ms + LONGEST_WAIT_MS
     )
 
 
