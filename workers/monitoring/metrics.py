@@ -193,8 +193,17 @@ DISCARDED = Metric(
     _C,
     Type.INFRASTRUCTURE,
     "reports",
-    "What monitoring had to leave out, and why.",  # corrupt, clock, labels, overflow, events
+    # whole reports: overflow, clock, version, corrupt; a series: metric, number, corrupt; else: labels, events
+    "What monitoring had to leave out, and why.",
     ("reason",),
+)
+TROUBLE = Metric(
+    "monitoring_trouble",
+    _C,
+    Type.INFRASTRUCTURE,
+    "times",
+    "Work of monitoring that failed because a server was away; it is tried again.",
+    ("doing",),
 )
 
 METRICS: Mapping[str, Metric] = {
@@ -231,6 +240,7 @@ METRICS: Mapping[str, Metric] = {
         BEAT_LAG,
         REPORTS,
         DISCARDED,
+        TROUBLE,
     )
 }
 
@@ -420,11 +430,12 @@ _ALL: tuple[Collection, ...] = (
     Collection(
         "workers_up",
         Type.INFRASTRUCTURE,
-        "share",
+        "%",
         "Share of the workers known within the last hour that are there.",
         "avg",
         (Part(WORKER_UP),),
         by=("region", "hostname"),
+        scale=100,
     ),
     Collection("monitoring_reports", Type.INFRASTRUCTURE, "reports", REPORTS.about, "sum", (Part(REPORTS),)),
     Collection(
