@@ -144,9 +144,10 @@ class SqlOutbox:
 
     def _has_due(self, now_ms: int) -> bool:
         with self._store.reading() as connection:
-            return (
-                connection.scalar(sa.select(_DELIVERIES.c.channel).where(_due(now_ms)).limit(1)) is not None
+            waiting = sa.select(_DELIVERIES.c.channel).where(
+                _DELIVERIES.c.state == "waiting", _DELIVERIES.c.channel.not_in(_not_yet(now_ms))
             )
+            return connection.scalar(waiting.limit(1)) is not None
 
 
 def _insert(connection: sa.Connection, table: sa.Table) -> Any:
