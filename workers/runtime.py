@@ -1,6 +1,6 @@
 """What a worker process works with: one runtime, built after the fork, closed by whoever built it.
 
-A prefork child inherits its parent's memory but must not share its connections, so ``RuntimeSlot``
+A prefork child inherits its parent's memory but must not share its connections, so ``ProcessSlot``
 builds per process id; threads of one process share one runtime.
 """
 
@@ -9,7 +9,7 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from persona_system.pipeline import PersonaPipeline
 from workers.answers import Answers, NullAnswers
@@ -162,27 +162,40 @@ class Runtime:
         self.settlements.close()
 
 
-class RuntimeSlot:
-    """Holds the one runtime of this process; builds it on first use, also after a fork."""
-
-    def __init__(self, build: Callable[[], Runtime]) -> None:
-        self._build = build
-        self._lock = threading.Lock()
-        self._runtime: Runtime | None = None
-        self._pid = 0
-
-    def get(self) -> Runtime:
-        """Return this process's runtime."""
-        if self._runtime is not None and self._pid == os.getpid():
-            return self._runtime
-        with self._lock:
-            if self._runtime is None or self._pid != os.getpid():
-                self._runtime, self._pid = self._build(), os.getpid()
-            return self._runtime
+class Closable(Protocol):
+    """What belongs to one process, and is closed in it."""
 
     def close(self) -> None:
-        """Close this process's runtime, if it has one; a parent's stays the parent's."""
+        """Close what holds connections."""
+
+
+T = TypeVar("T", bound=Closable)
+
+
+class ProcessSlot(Generic[T]):
+    """Holds the one thing of its kind of this process; builds it on first use, also after a fork."""
+
+    def __init__(self, build: Callable[[], T]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._held: T | None = None
+        self._pid = 0
+
+    def get(self) -> T:
+        """Return this process's own."""
+        if self._held is not None and self._pid == os.getpid():
+            return self._held
         with self._lock:
-            if self._runtime is not None and self._pid == os.getpid():
-                self._runtime.close()
-            self._runtime = None
+            if self._held is None or self._pid != os.getpid():
+                self._held, self._pid = self._build(), os.getpid()
+            return self._held
+
+    def close(self) -> None:
+        """Close this process's own, if it has one; a parent's stays the parent's."""
+        with self._lock:
+            if self._held is not None and self._pid == os.getpid():
+                self._held.close()
+            self._held = None
+
+
+RuntimeSlot = ProcessSlot[Runtime]

@@ -14,7 +14,7 @@ Units:  milliseconds, as names say; moments since the Unix epoch.
 """
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -68,11 +68,16 @@ class RoutingDecisionEvent(_Event, frozen=True, kw_only=True, omit_defaults=True
 class CachePerformanceEvent(
     _Event, frozen=True, kw_only=True, omit_defaults=True, tag="CachePerformanceEvent"
 ):
-    """Answers were looked for: *local* and *shared* ones were found in the process and in the store."""
+    """Answers were looked for: *local* and *shared* ones were found in the process and in the store.
+
+    *look*: ``first``, by a producer: what it missed, a worker looks for ``again``, in its own memory, and
+    what that finds says nothing of the cache as a whole; or the ``only`` one, by a worker.
+    """
 
     topic: ClassVar[str] = "cache.performance"
 
     endpoint: str
+    look: Literal["first", "again", "only"] = "only"
     local: int = 0
     shared: int = 0
     missed: int = 0
@@ -81,9 +86,9 @@ class CachePerformanceEvent(
 
     @property
     def hit_rate(self) -> float | None:
-        """The share of look-ups that found an answer; None when nothing was looked for."""
+        """The share of look-ups that found an answer; None when nothing was looked for, or only ``again``."""
         asked = self.local + self.shared + self.missed
-        return (self.local + self.shared) / asked if asked else None
+        return (self.local + self.shared) / asked if asked and self.look != "again" else None
 
 
 class APIRequestEvent(_Event, frozen=True, kw_only=True, omit_defaults=True, tag="APIRequestEvent"):
