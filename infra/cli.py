@@ -33,7 +33,7 @@ def build() -> typer.Typer:
         (
             "ion up",
             "ion up --workers 4",
-            "ion up --no-gateway",
+            "ion up --no-gateway --no-flower",
             "ION_BROKER_URL=redis://broker:6379/0 ion up",
         ),
     )
@@ -78,14 +78,17 @@ def up(
         int | None, typer.Option(min=1, max=256, help="Worker processes; one per core by default.")
     ] = None,
     *,
-    flower: Annotated[bool, typer.Option("--flower", help="Run Flower, too.")] = False,
+    flower: Annotated[
+        bool | None,
+        typer.Option("--flower/--no-flower", help="Run Flower, as it does by default."),
+    ] = None,
     gateway: Annotated[
         bool | None,
         typer.Option("--gateway/--no-gateway", help="Run the HTTP gateway, as it does by default."),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show trouble only.")] = False,
 ) -> None:
-    """Run the stack on this machine, in the foreground, until Ctrl-C: Valkey, workers, gateway."""
+    """Run the stack on this machine, in the foreground, until Ctrl-C: Valkey, workers, gateway, Flower."""
     from infra.local.settings import LocalSettings  # noqa: PLC0415
     from infra.local.up import run_until_stopped  # noqa: PLC0415
     from producers.cli.report import console  # noqa: PLC0415
@@ -93,7 +96,9 @@ def up(
     settings = LocalSettings()
     if gateway is None and "gateway" not in settings.model_fields_set:
         gateway = True
-    chosen = {"workers": workers, "flower": True if flower else None, "gateway": gateway}
+    if flower is None and "flower" not in settings.model_fields_set:
+        flower = True
+    chosen = {"workers": workers, "flower": flower, "gateway": gateway}
     settings = settings.model_copy(
         update={name: value for name, value in chosen.items() if value is not None}
     )

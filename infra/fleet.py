@@ -80,13 +80,19 @@ def _client(urls: "StackUrls") -> "ClientSettings":
 
 def sections() -> list[Section]:
     """Return the settings of every part, the workers' as the stack here would give them."""
+    from infra.flower.settings import FlowerSettings  # noqa: PLC0415
     from infra.local.settings import LocalSettings  # noqa: PLC0415
     from infra.local.urls import resolve  # noqa: PLC0415
     from producers.gateway.settings import GatewaySettings  # noqa: PLC0415
     from workers.settings import WorkerSettings  # noqa: PLC0415
 
     local = LocalSettings()
-    others = [*client_sections(), Section("gateway", GatewaySettings()), Section("stack", local)]
+    others = [
+        *client_sections(),
+        Section("gateway", GatewaySettings()),
+        Section("flower", FlowerSettings()),
+        Section("stack", local),
+    ]
     if local.broker_url is not None:
         return [*others, Section("worker", WorkerSettings())]
     urls = resolve(local, *stack_sockets(local))

@@ -1,6 +1,6 @@
 """The programs of the stack: their command lines, how they tell that they are ready, where they are.
 
-Source: ``valkey-server --help`` and valkey.conf 9.1, ``celery worker --help`` 5.7, flower/options.py 2.2.
+Source: ``valkey-server --help`` and valkey.conf 9.1, ``celery worker --help`` 5.7.
 """
 
 import http.client
@@ -21,7 +21,7 @@ CACHE_SOCKET = "cache.sock"
 _VALKEY_LOAD_S = 120.0  # to read a large append-only file after a crash
 _PING_S = 0.5
 _VALKEY_DIR = "valkey"  # in the state directory; below it, the server's own default name for its files
-_CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.entry")  # quiet: no banner
+CELERY = (sys.executable, "-m", "celery", "--quiet", "-A", "workers.entry")  # quiet: no banner
 
 WorkerCommand = Callable[[LocalSettings, int], tuple[str, ...]]
 
@@ -84,7 +84,7 @@ def _server_command(
 def worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
     """Return the command of worker *index*, counted from 1."""
     return (
-        *(*_CELERY, "worker"),
+        *(*CELERY, "worker"),
         *("-n", f"{worker_name(index)}@ion"),
         *("-Q", ",".join(QUEUES)),
         f"--pool={settings.worker_pool}",
@@ -96,21 +96,7 @@ def worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
 
 def beat_command() -> tuple[str, ...]:
     """Return the command of Celery beat, which leads or stands by; what it has sent, the server knows."""
-    return (*_CELERY, "beat")
-
-
-def flower_command(settings: LocalSettings) -> tuple[str, ...]:
-    """Return the command of Flower: loopback only, since it has no password; looking, not touching."""
-    return (
-        *(*_CELERY, "flower"),
-        "--address=127.0.0.1",  # its default is every interface
-        f"--port={settings.flower_port}",
-        "--read_only=true",
-        "--tasks_columns=name,uuid,state,args,received,runtime,worker,retries",  # args: how many jobs
-        "--max_tasks=20000",  # 4.4 kB each
-        "--inspect_timeout=3000",  # ms
-        "--purge_offline_workers=300",  # seconds
-    )
+    return (*CELERY, "beat")
 
 
 def worker_name(index: int) -> str:
@@ -177,20 +163,6 @@ def beat_spec(settings: LocalSettings, env: Mapping[str, str]) -> ProcessSpec:
         where=f"queue {MAINTENANCE}",
         ready_timeout_s=settings.start_timeout_s,
         stop_grace_s=2.0,  # killed, it leaves a lead that another beat has to wait for, for six seconds
-    )
-
-
-def flower_spec(settings: LocalSettings, env: Mapping[str, str]) -> ProcessSpec:
-    """Return Flower, the web page about workers and tasks."""
-    url = f"http://127.0.0.1:{settings.flower_port}"
-    return ProcessSpec(
-        name="flower",
-        argv=flower_command(settings),
-        env=env,
-        ready=lambda: answers_http(f"{url}/healthcheck"),
-        where=url,
-        ready_timeout_s=settings.start_timeout_s,
-        stop_grace_s=1.0,  # it waits for its own inspections, and has nothing to lose
     )
 
 

@@ -4,7 +4,7 @@ StackError
 + StartFailed      a process did not come up: names it, says why, and quotes its last log lines
 + StartCancelled   somebody asked for a stop before everything was up
 + AlreadyRunning   another supervisor holds the state directory
-+ AddressTaken     the gateway cannot listen: names the address and the options
++ AddressTaken     the gateway or Flower cannot listen: names the address and the options
 + UnsafeDirectory  a directory that must be private is not ours or cannot be used: names it and the fix
 """
 
@@ -52,14 +52,14 @@ class AlreadyRunning(StackError):
 
 
 class AddressTaken(StackError):
-    """*place* is not available to the gateway; *why* says what the system answered, and what to do."""
+    """*place* is not available to *who*; *why* says what the system answered, and what to do."""
 
-    def __init__(self, place: str, why: str) -> None:
-        super().__init__(place, why)
-        self.place, self.why = place, why
+    def __init__(self, who: str, place: str, why: str) -> None:
+        super().__init__(who, place, why)
+        self.who, self.place, self.why = who, place, why
 
     def __str__(self) -> str:
-        return f"{self.place} is not available: {self.why}, or leave the gateway out with --no-gateway"
+        return f"{self.place} is not available: {self.why}, or leave {self.who} out with --no-{self.who}"
 
 
 class UnsafeDirectory(StackError):

@@ -47,4 +47,4 @@ def check_address(settings: GatewaySettings) -> None:
     try:
         listen(settings).close()
     except Unavailable as error:
-        raise AddressTaken(error.what, error.why) from None
+        raise AddressTaken("gateway", error.what, error.why) from None

@@ -28,7 +28,8 @@ class ProcessSpec:
     """A process to keep running.
 
     ``ready`` is asked often while the process starts: it answers at once (within 1 s) and never raises.
-    ``prepare`` runs before each start, to take away what an earlier run left.
+    ``prepare`` runs before each start, to take away what an earlier run left.  What is not ``awaited`` may
+    come up later, and is started again if it does not: nothing else needs it.
     """
 
     name: str
@@ -41,6 +42,7 @@ class ProcessSpec:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 8.0  # then SIGKILL
     restart: RestartPolicy = DEFAULT_RESTART
+    awaited: bool = True
 
 
 class State(Enum):

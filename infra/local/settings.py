@@ -57,8 +57,9 @@ class LocalSettings(IonSettings):
     gateway: bool = Field(
         default=False, description="run the HTTP gateway, see ION_GATEWAY_HOST and _PORT; `ion up` does"
     )
-    flower: bool = Field(default=False, description="run Flower, the web page about workers and tasks")
-    flower_port: int = Field(default=5555, ge=1, le=65535, description="on 127.0.0.1")
+    flower: bool = Field(
+        default=False, description="run Flower, see ION_FLOWER_HOST and _PORT; `ion up` does"
+    )
 
     @field_validator("state_dir")
     @classmethod

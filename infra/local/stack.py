@@ -17,7 +17,7 @@ from typing import Self
 
 import psutil
 
-from infra.local import commands, state, urls
+from infra.local import commands, flower, state, urls
 from infra.local.directory import ensure_private, socket_path
 from infra.local.gateway import check_address, gateway_beside, gateway_spec
 from infra.local.process import ProcessSpec, State
@@ -64,6 +64,7 @@ class LocalStack:
         self._cache_socket = socket_path(settings.state_dir, temp_dir, commands.CACHE_SOCKET)
         self.urls = urls.resolve(settings, self._socket, self._cache_socket)
         self.gateway = gateway_beside(settings) if settings.gateway else None
+        self.flower = flower.flower_beside(self.gateway) if settings.flower else None
         self._lock: state.StackLock | None = None
         self._supervisor: Supervisor | None = None
         self._syncer: Syncer | None = None
@@ -75,7 +76,7 @@ class LocalStack:
         return self.settings.broker_url is None
 
     def start(self) -> None:
-        """Return when every process is ready.  On any error nothing is left running."""
+        """Return when every process is ready, but for Flower.  On any error nothing is left running."""
         directory = self.settings.state_dir
         sockets = (self._socket.parent, self._cache_socket.parent)
         for private in (directory, directory / "run", directory / "valkey", *sockets):
@@ -87,6 +88,8 @@ class LocalStack:
                 self._on_line(ITSELF, f"ended {left} processes that an earlier stack had left behind")
             if self.gateway is not None:
                 check_address(self.gateway)
+            if self.flower is not None:
+                flower.check_address(self.flower)
             self._supervisor = Supervisor(
                 self._stages(), self._on_line, inherited=child_environment(), keep_fds=(self._lock.fd,)
             )
@@ -154,7 +157,7 @@ class LocalStack:
         )
 
     def _stages(self) -> list[list[ProcessSpec]]:
-        """Return the servers, then what needs them, then who lets people in."""
+        """Return the servers, then what needs them, then who lets people in, then who looks on."""
         directory = self.settings.state_dir
         mark = {MARKER: str(directory)}
         env = {**mark, **self.urls.environment(), "ION_STATE_DIR": str(directory)}
@@ -169,11 +172,9 @@ class LocalStack:
         ]
         if self.settings.beat:
             clients.append(commands.beat_spec(self.settings, env))
-        if self.settings.flower:
-            clients.append(commands.flower_spec(self.settings, env))
-        if self.gateway is None:
-            return [servers, clients]
-        return [servers, clients, [gateway_spec(self.gateway, self.settings, env)]]
+        doors = [] if self.gateway is None else [gateway_spec(self.gateway, self.settings, env)]
+        lookouts = [] if self.flower is None else [flower.flower_spec(self.flower, self.settings, env)]
+        return [servers, clients, *filter(None, (doors, lookouts))]
 
 
 def _rss_bytes(pid: int | None) -> int | None:

@@ -65,7 +65,7 @@ class Supervisor:
         self._thread = threading.Thread(target=self._run, name="supervisor", daemon=True)
 
     def start(self) -> None:
-        """Return when every process is ready; otherwise stop them all and raise why."""
+        """Return when every awaited process is ready; otherwise stop them all and raise why."""
         self._guard = Guard(_WATCHDOG_BUDGET_S / max(1, len(self._stages)), self._keep_fds)
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
@@ -137,11 +137,12 @@ class Supervisor:
         begun = self._clock()
         for child in stage:
             self._launch(child)
+        awaited = [child for child in stage if child.spec.awaited]
         while True:
-            verdicts = [self._verdict(child, begun) for child in stage]
+            verdicts = [self._verdict(child, begun) for child in awaited]
             if self._requests:
                 raise StartCancelled
-            for child, verdict in zip(stage, verdicts, strict=True):
+            for child, verdict in zip(awaited, verdicts, strict=True):
                 if verdict is Verdict.FAILED:
                     raise StartFailed(child.spec.name, self._why(child), tuple(child.tail))
             if all(verdict is Verdict.READY for verdict in verdicts):

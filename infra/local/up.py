@@ -9,6 +9,7 @@ from types import FrameType
 from rich.console import Console
 from rich.table import Table
 
+from infra.flower.keeping import Keeping
 from infra.local.commands import WorkerCommand, worker_command
 from infra.local.errors import StackError, StartCancelled
 from infra.local.logs import LinePrinter, prefixer
@@ -50,7 +51,8 @@ def run_until_stopped(
             stack.start()
             if not quiet:
                 console.print(running_table(stack.processes()), highlight=False)
-                console.print(whats_next(stack.gateway), highlight=False, markup=False, soft_wrap=True)
+                trial = whats_next(stack.gateway, how_to_watch(stack, console))
+                console.print(trial, highlight=False, markup=False, soft_wrap=True)
             up.set()
             stack.wait()
             up.clear()
@@ -92,15 +94,28 @@ def running_table(processes: Sequence[ProcessInfo]) -> Table:
     return table
 
 
-def whats_next(gateway: GatewaySettings | None = None) -> str:
-    """Return what to try while the stack runs, with its *gateway*, if it has one."""
+def whats_next(gateway: GatewaySettings | None = None, watching: str = "") -> str:
+    """Return what to try while the stack runs: its *gateway*, if it has one, and *watching* it."""
     return (
         "\nTry in another terminal, in this directory:\n"
         f'  ion process "{_MESSAGE}"\n'
         f"{'' if gateway is None else _by_http(gateway)}"
         "  ion doctor\n"
+        f"{watching}"
         "Ctrl-C stops everything.\n"
     )
+
+
+def how_to_watch(stack: LocalStack, console: Console) -> str:
+    """Return where to watch the stack, and as whom; a password is shown to people, not to log files."""
+    if stack.flower is None:
+        return ""
+    told = "as in ION_FLOWER_BASIC_AUTH"
+    if stack.flower.basic_auth is None:
+        kept = Keeping.of(stack.settings.state_dir)
+        made = kept.logins(stack.flower)[0].partition(":")[2]
+        told = made if console.is_terminal else f"in {kept.password_file}"
+    return f"  a browser at {stack.flower.url}, user {stack.flower.users}, password {told}\n"
 
 
 def _by_http(gateway: GatewaySettings) -> str:

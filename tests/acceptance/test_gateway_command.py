@@ -21,6 +21,7 @@ from tests.support.wait import wait_until
 ION = Path(sys.executable).with_name("ion")
 QUESTION = {"user_input": "배포가 또 실패했어요. 어떻게 해야 하죠?"}
 START_S = 60.0
+QUIET_STACK = {"ION_WORKERS": "1", "ION_FLOWER": "false"}
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - it is refused
 
 
@@ -34,7 +35,7 @@ class Command:
             self.process = subprocess.Popen(
                 [ION, *words],
                 cwd=directory,
-                env={**clean, "ION_STATE_DIR": str(directory / "ion"), "ION_WORKERS": "1", **settings},
+                env={**clean, **QUIET_STACK, "ION_STATE_DIR": str(directory / "ion"), **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,21 +1,17 @@
-"""The embedded stack as it ships: real Valkey, real Celery workers, Flower."""
+"""The embedded stack as it ships: real Valkey, real Celery workers."""
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from celery import Celery
 
 import celeryconfig
 from infra.local.process import State
-from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack, ProcessInfo
 from infra.local.state import find_running
 from producers import PersonaClient, PersonaRequest
@@ -122,29 +118,3 @@ def test_a_killed_supervisor_leaves_no_worker_and_can_be_started_again(tmp_path:
             finally:
                 supervisor.kill()
     assert supervisor.returncode == 0
-
-
-def test_flower_shows_the_workers_to_this_machine_only(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    settings = LocalSettings(
-        state_dir=tmp_path / "ion",
-        broker_url=None,
-        reply_url=None,
-        cache=False,
-        workers=1,
-        beat=False,
-        flower=True,
-        flower_port=port,
-    )
-    with LocalStack(settings) as stack:
-        assert [row.name for row in stack.processes()] == ["valkey", "worker1", "flower"]
-        page = f"http://127.0.0.1:{port}/workers?json=1"
-
-        def shows_the_worker() -> bool:
-            with urllib.request.urlopen(page, timeout=10) as answer:
-                return b"worker1@ion" in answer.read()
-
-        wait_until(shows_the_worker, 20)
-        pid = stack.processes()[2].pid
-        assert {c.laddr.ip for c in psutil.Process(pid).net_connections("tcp")} == {"127.0.0.1"}

@@ -98,6 +98,17 @@ def test_a_stage_starts_when_the_one_before_is_ready(tmp_path: Path, run: Run, l
     assert log.of("ion") == ["first is ready", "second is ready"]
 
 
+def test_what_nobody_waits_for_comes_up_by_and_by(tmp_path: Path, run: Run, log: Log) -> None:
+    """It ends at once, more often than a start may fail, and is tried again without holding anybody up."""
+    late = spec(tmp_path, "late", "raise SystemExit(7)", awaited=False)
+    supervisor = run([spec(tmp_path, "first")], [late])
+    supervisor.start()
+
+    assert row(supervisor, "first").state is State.READY
+    wait_until(lambda: row(supervisor, "late").restarts > QUICK.start_attempts)
+    assert "late ended (exit code 7); next attempt in 0.05 s" in log.of("ion")
+
+
 def test_they_stop_in_reverse_order(tmp_path: Path, run: Run) -> None:
     """Each writes its name when it is told to stop."""
     diary = tmp_path / "diary"

@@ -12,7 +12,6 @@ from infra.local.commands import (
     beat_command,
     beat_spec,
     cache_command,
-    flower_command,
     valkey_command,
     worker_command,
     worker_spec,
@@ -92,12 +91,6 @@ def test_beat_is_ready_by_its_own_file_and_an_earlier_one_does_not_count(tmp_pat
     assert not spec.ready()
     assert spec.argv == beat_command()
     assert beat_command()[-1] == "beat", "no --schedule: it keeps no file"
-
-
-def test_flower_is_for_this_machine_and_for_looking_only() -> None:
-    command = flower_command(LocalSettings(flower_port=6000))
-
-    assert {"--address=127.0.0.1", "--port=6000", "--read_only=true"} <= set(command)
 
 
 def test_the_libraries_read_our_urls_as_we_mean_them() -> None:
