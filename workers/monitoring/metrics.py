@@ -193,7 +193,7 @@ DISCARDED = Metric(
     _C,
     Type.INFRASTRUCTURE,
     "reports",
-    # whole reports: overflow, clock, version, corrupt; a series: metric, number, corrupt; else: labels, events
+    # reports: overflow, clock, version, corrupt; series: metric, number, corrupt; else: labels, events
     "What monitoring had to leave out, and why.",
     ("reason",),
 )
@@ -204,6 +204,14 @@ TROUBLE = Metric(
     "times",
     "Work of monitoring that failed because a server was away; it is tried again.",
     ("doing",),
+)
+NOTICES = Metric(
+    "monitoring_notices",
+    _C,
+    Type.INFRASTRUCTURE,
+    "notices",
+    "Tries to send a notice of alerts, by what became of it.",
+    ("channel", "state"),  # sent, merged into one with others, waiting for another try, failed
 )
 
 METRICS: Mapping[str, Metric] = {

@@ -11,7 +11,7 @@ Errors:  StoreUnavailable from ``rows`` and ``totals``; UnusableUrl from ``open_
 """
 
 from collections.abc import Collection as Some
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 import msgspec
@@ -25,8 +25,8 @@ from workers.monitoring.totals import Total
 from workers.store.engine import Store, open_store
 from workers.store.metric_tables import SAMPLES, SERIES
 
-_SAMPLE = ("count", "total", "low", "high", "at_s", "sketch")  # columns that both tables have
-_NAMED = (SERIES.c.id, SERIES.c.region, SERIES.c.metric, SERIES.c.labels)
+VALUES = ("count", "total", "low", "high", "at_s", "sketch")  # the columns of a sample, in both tables
+NAMED = (SERIES.c.id, SERIES.c.region, SERIES.c.metric, SERIES.c.labels)
 
 _labels = msgspec.json.Decoder(tuple[str, ...]).decode
 
@@ -40,27 +40,24 @@ class SqlHistory:
     def rows(self, metrics: Some[str], start_s: int, end_s: int, width_s: int) -> Iterable[Row]:
         """Return the samples of *metrics* that begin in [start_s, end_s), by the minute or by the hour."""
         with self._store.reading() as connection:
-            series = _series(connection, metrics)
-            query = sa.select(SAMPLES.c.series_id, SAMPLES.c.start_s, *(SAMPLES.c[name] for name in _SAMPLE))
+            named = connection.execute(sa.select(*NAMED).where(SERIES.c.metric.in_(metrics)))
+            series = {row[0]: name for row in named if (name := series_of(row)) is not None}
+            query = sa.select(SAMPLES.c.series_id, SAMPLES.c.start_s, *(SAMPLES.c[name] for name in VALUES))
             wanted = (
-                SAMPLES.c.series_id.in_(series),
+                SAMPLES.c.series_id.in_(sa.select(SERIES.c.id).where(SERIES.c.metric.in_(metrics))),
                 SAMPLES.c.width_s == width_s,
                 SAMPLES.c.start_s >= start_s,
                 SAMPLES.c.start_s < end_s,
             )
-            found = connection.execute(query.where(*wanted)).all() if series else []
-        return [Row(series[row[0]], row[1], sample_of(row[2:])) for row in found]
+            found = connection.execute(query.where(*wanted)).all()
+        return [Row(series[row[0]], row[1], sample_of(row[2:])) for row in found if row[0] in series]
 
     def totals(self) -> Iterable[Total]:
         """Return all that was ever measured, of every series that this version knows."""
-        query = sa.select(*_NAMED, *(SERIES.c[name] for name in _SAMPLE))
+        query = sa.select(*NAMED, *(SERIES.c[name] for name in VALUES))
         with self._store.reading() as connection:
             found = connection.execute(query).all()
-        return [
-            Total(Series(row[1], row[2], labels), sample_of(row[4:]))
-            for row in found
-            if (labels := _known(row[2], row[3])) is not None
-        ]
+        return [Total(series, sample_of(row[4:])) for row in found if (series := series_of(row)) is not None]
 
     def close(self) -> None:
         """Give the connections back."""
@@ -94,16 +91,9 @@ def _sketch(packed: bytes) -> Sketch | None:
         return None
 
 
-def _series(connection: sa.Connection, metrics: Some[str]) -> Mapping[int, Series]:
-    found = connection.execute(sa.select(*_NAMED).where(SERIES.c.metric.in_(metrics)))
-    return {
-        row[0]: Series(row[1], row[2], labels)
-        for row in found
-        if (labels := _known(row[2], row[3])) is not None
-    }
-
-
-def _known(metric: str, packed: str) -> tuple[str, ...] | None:
-    """Return the labels of a series; None: another version measures it, with other labels."""
+def series_of(row: Sequence[Any]) -> Series | None:
+    """Return the series in the columns NAMED; None: another version measures it, or with other labels."""
+    _, region, metric, packed = row[:4]
     labels = _labels(packed)
-    return labels if metric in METRICS and len(labels) == len(METRICS[metric].labels) else None
+    known = metric in METRICS and len(labels) == len(METRICS[metric].labels)
+    return Series(region, metric, labels) if known else None
