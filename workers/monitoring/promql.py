@@ -57,7 +57,39 @@ def counted(
     where: Mapping[str, str] = NO_LABELS,
 ) -> str:
     """Return how many measurements the figure of *collection* rests on: whether it can be judged at all."""
-    parts = collection.per or collection.of
+    return _risen(collection, collection.per or collection.of, window_s, by, where)
+
+
+def cases(
+    collection: Collection,
+    window_s: float,
+    by: Sequence[str] = (),
+    where: Mapping[str, str] = NO_LABELS,
+) -> str:
+    """Return how many of what it is about *collection* has counted, such as jobs that failed."""
+    return _risen(collection, collection.of, window_s, by, where)
+
+
+def present(
+    collection: Collection,
+    window_s: float,
+    by: Sequence[str] = (),
+    where: Mapping[str, str] = NO_LABELS,
+) -> str:
+    """Return something for each group that was measured at all over *window_s*, and else nothing."""
+    part = collection.of[0]
+    if part.metric.kind is Kind.GAUGE:
+        return _Asked(collection, (part,), duration(window_s), tuple(by), where).seen()
+    return f"{counted(collection, window_s, by, where)} > 0"
+
+
+def _risen(
+    collection: Collection,
+    parts: Sequence[Part],
+    window_s: float,
+    by: Sequence[str],
+    where: Mapping[str, str],
+) -> str:
     return _Asked(collection, parts, duration(window_s), tuple(by), where).summed("increase")
 
 
@@ -74,6 +106,8 @@ def exposed_name(metric: Metric, where: Mapping[str, str]) -> str:
 def duration(seconds: float) -> str:
     """Return *seconds* as Prometheus writes durations."""
     milliseconds = round(seconds * 1000)
+    if not milliseconds:
+        return "0s"
     for unit, size in (("h", 3_600_000), ("m", 60_000), ("s", 1000)):
         if milliseconds % size == 0:
             return f"{milliseconds // size}{unit}"
@@ -111,6 +145,10 @@ class _Asked:
         if part.metric.kind is Kind.DISTRIBUTION:
             return self.quantile("1")
         return f"{self._factor(part)}max{_grouped(self._by)} ({self._each('max_over_time', part)})"
+
+    def seen(self) -> str:
+        """Return 1 for what has a value."""
+        return f"max{_grouped(self._by)} ({self._each('present_over_time', self._parts[0])})"
 
     def quantile(self, share: str) -> str:
         part = self._parts[0]
