@@ -17,17 +17,14 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     lower_is_better: bool = False
 
     @property
-    def change(self) -> float | None:
-        """By how much it has changed, in its unit."""
-        return None if self.value is None or self.before is None else self.value - self.before
-
-    @property
     def is_worse(self) -> bool:
-        """Whether it has become worse by a twentieth of what it was."""
-        change = self.change
-        if not change or self.before is None:
+        """Whether it has become worse by a tenth: of itself, or of what a share lacks to 100 %."""
+        if self.value is None or self.before is None:
             return False
-        return (change > 0) == self.lower_is_better and abs(change) > abs(self.before) / 20
+        share = self.unit == "%" and not self.lower_is_better
+        bad = -1.0 if not (self.lower_is_better or share) else 1.0
+        value, before = (100 - self.value, 100 - self.before) if share else (self.value, self.before)
+        return bad * (value - before) > max(abs(before) / 10, 1e-9)
 
 
 class Delivered(msgspec.Struct, frozen=True, kw_only=True):
