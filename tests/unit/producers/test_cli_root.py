@@ -56,10 +56,11 @@ def test_without_a_stack_there_is_no_fleet(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ION_STATE_DIR", str(tmp_path))
     assert LocalFleet().find() is None
-    client, gateway, stack, worker = sections()
-    assert [section.name for section in (client, gateway, stack, worker)] == [
+    client, gateway, flower, stack, worker = sections()
+    assert [section.name for section in (client, gateway, flower, stack, worker)] == [
         "client",
         "gateway",
+        "flower",
         "stack",
         "worker",
     ]
