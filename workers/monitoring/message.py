@@ -93,6 +93,7 @@ def _item(alert: Alert, notice: Notice, links: Links) -> Item:
 class Row(NamedTuple):
     """An alert of the day, in a line."""
 
+    level: str
     what: str
     since: str
     state: str
@@ -115,11 +116,11 @@ def day_of(notice: Notice) -> Day:
 
 
 def _row(alert: Alert) -> Row:
-    what = f"{wording.MARKS[alert.level]} {alert.level} {wording.subject(alert)}: {wording.measured(alert)}"
+    what = f"{alert.level} {wording.subject(alert)}: {wording.measured(alert)}"
     if alert.resolved_s is not None:
         state = f"resolved after {wording.lasting(alert.resolved_s - alert.since_s)}"
     elif alert.acknowledged_s is not None:
         state = "acknowledged"
     else:
         state = "inhibited" if alert.inhibited_by else "silenced" if alert.silenced_by else "firing"
-    return Row(what, wording.moment(alert.since_s), state, alert.open)
+    return Row(alert.level, what, wording.moment(alert.since_s), state, alert.open)
