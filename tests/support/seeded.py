@@ -1,7 +1,7 @@
 """Three days of a fleet in three regions, made up from a seed: a daily rhythm, an incident, and two gaps.
 
-The same seed gives the same numbers.  Half an hour ago eu was slow for ten minutes, and some jobs failed; four
-hours ago nothing was measured for twelve minutes, and thirty hours ago for three hours.
+The same seed gives the same numbers.  Half an hour ago eu was slow for ten minutes, and some jobs failed;
+four hours ago nothing was measured for twelve minutes, and thirty hours ago for three hours.
 """
 
 import math

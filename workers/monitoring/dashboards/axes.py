@@ -11,7 +11,7 @@ from workers.monitoring.dashboards.model import Limit
 from workers.monitoring.history import HOUR_S, MINUTE_S
 
 _PARTS = 4  # between the lowest and the highest line of the grid
-_ROUND = (1, 2, 2.5, 5, 10)
+_ROUND = (1, 2, 4, 6, 8, 10)
 _MOMENTS_S = (5 * MINUTE_S, 10 * MINUTE_S, 15 * MINUTE_S, HOUR_S, 4 * HOUR_S, 12 * HOUR_S)
 _MOST_MOMENTS = 7
 _NEAR = 1.6  # a limit is drawn if the axis need not grow by more than that for it
@@ -48,7 +48,7 @@ def scale_of(courses: Iterable[Sequence[float | None]], limits: Sequence[Limit],
     low, high = min(values), max(values)
     if unit == "%" and low >= 90 and high <= 100:
         missing = 100 - min([low, *(one.value for one in limits if 90 <= one.value < 100)])
-        return Scale(100 - _round_up(max(missing, 0.01)), 100.0)
+        return Scale(100 - _round_up(max(missing, 0.04)), 100.0)
     near = [one.value for one in limits if 0 < one.value <= high * _NEAR]
     top = _round_up(max([high, *near]))
     if unit == "%" and high <= 100:

@@ -76,7 +76,7 @@ class _Builder:
             self._now_s,
             self._window_s,
             self._step_s,
-            self._age(self._definition.metrics),
+            self._age(tuple(self._definition.figures())),
             tuple(self._panel(part) for part in self._definition.parts),
         )
 
@@ -119,7 +119,7 @@ class _Builder:
             self._step_s,
             self._window_s,
             tuple(traces),
-            self._age(_metrics(part.figures)),
+            self._age(part.figures),
             tuple(dict.fromkeys(limits)),
             part.wide,
         )
@@ -141,9 +141,7 @@ class _Builder:
             for label, figure, reading in found
         )
         unit = part.figures[0].source.unit
-        return SharesPanel(
-            part.title, unit, self._window_s, shares, self._age(_metrics(part.figures)), part.wide
-        )
+        return SharesPanel(part.title, unit, self._window_s, shares, self._age(part.figures), part.wide)
 
     def _table(self, part: Table) -> TablePanel:
         columns = tuple(
@@ -162,7 +160,7 @@ class _Builder:
                 for column, cell in zip(columns, cells, strict=True)
             ]
             rows.append(Row(label, tuple(toned)))
-        age_s = self._age(_metrics(part.figures))
+        age_s = self._age(part.figures)
         return TablePanel(part.title, part.by, self._window_s, columns, tuple(rows), age_s, part.wide)
 
     def _open_alerts(self, part: Firing) -> AlertsPanel:
@@ -177,7 +175,10 @@ class _Builder:
         for group, reading in read.items():
             groups.setdefault("" if by is None else group[0], []).append(reading)
         nothing = self._nothing(figure, window_s)
-        return {group: _together(readings or [nothing]) for group, readings in groups.items()}
+        return {
+            group: _together([*readings, nothing] if figure.is_count or not readings else readings)
+            for group, readings in groups.items()
+        }
 
     def _nothing(self, figure: Figure, window_s: int) -> Reading:
         """Return the figure where there is not one sample: of a count, 0 if processes reported then."""
@@ -214,18 +215,16 @@ class _Builder:
         ]
         return (*filled[:-1], None)
 
-    def _age(self, metrics: frozenset[str]) -> float | None:
-        """Return how old the newest measurement of *metrics* is."""
+    def _age(self, figures: Sequence[Figure]) -> float | None:
+        """Return how old the newest measurement of *figures* is; of counts, the newest report."""
+        counts = any(figure.is_count for figure in figures)
+        metrics = frozenset({REPORTS.name} if counts else ()).union(*(figure.metrics for figure in figures))
         latest_s = self._ahead.latest_s(metrics)
         return None if latest_s is None else max(0.0, self._now_s - latest_s)
 
 
 def _labels(figure: Figure, by: str | None) -> Labels:
     return figure.over if by is None else (by, *figure.over)
-
-
-def _metrics(figures: Sequence[Figure]) -> frozenset[str]:
-    return frozenset[str]().union(*(figure.metrics for figure in figures))
 
 
 def _subject(figure: Figure) -> Subject:

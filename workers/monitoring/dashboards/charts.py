@@ -11,7 +11,7 @@ from html import escape
 
 from workers.monitoring.dashboards.axes import Scale, moments, runs, scale_of
 from workers.monitoring.dashboards.model import ChartPanel, StatPanel
-from workers.monitoring.dashboards.words import clock, limit_words, made, span, spoken
+from workers.monitoring.dashboards.words import clock, day, limit_words, made, span, spoken, ticks
 from workers.monitoring.history import HOUR_S
 
 WIDTH = 1000
@@ -64,7 +64,8 @@ def described(panel: ChartPanel) -> str:
     """Return in words what the chart shows, for those who do not see it."""
     if not panel.traces:
         return f"No data in the last {span(panel.window_s)}."
-    told = [f"{made(panel.traces[0].subject, panel.step_s)}, over the last {span(panel.window_s)}"]
+    ways = [trace.subject.how for trace in panel.traces]
+    told = [f"{made(ways, panel.step_s)}, over the last {span(panel.window_s)}"]
     for trace in panel.traces:
         known = [value for value in trace.values if value is not None]
         if known:
@@ -77,10 +78,11 @@ def described(panel: ChartPanel) -> str:
 
 
 def _grid(scale: Scale, unit: str) -> Iterable[str]:
-    for tick in scale.ticks():
-        height = _TOP + _HEIGHT * (1 - scale.share(tick))
+    values = scale.ticks()
+    for value, label in zip(values, ticks(values, unit), strict=True):
+        height = _TOP + _HEIGHT * (1 - scale.share(value))
         yield f'<line class="grid" x1="0" x2="100%" y1="{height:.1f}" y2="{height:.1f}"/>'
-        yield f'<text class="tick" x="0" y="{height - 3:.1f}">{escape(spoken(tick, unit))}</text>'
+        yield f'<text class="tick" x="-8" y="{height + 4:.1f}" text-anchor="end">{escape(label)}</text>'
 
 
 def _moments(panel: ChartPanel) -> Iterable[str]:
@@ -89,8 +91,8 @@ def _moments(panel: ChartPanel) -> Iterable[str]:
         end_s = panel.start_s + panel.window_s
     for at_s in moments(panel.start_s, end_s):
         share = (at_s - panel.start_s) / (end_s - panel.start_s)
-        anchor = "start" if share < 0.03 else "end" if share > 0.97 else "middle"
-        label = clock(at_s, with_day=end_s - panel.start_s > _DAY_S and at_s % _DAY_S == 0)
+        anchor = "start" if share < 0.03 else "end" if share > 0.96 else "middle"
+        label = day(at_s) if end_s - panel.start_s > _DAY_S and at_s % _DAY_S == 0 else clock(at_s)
         yield (
             f'<text class="tick" x="{100 * share:.2f}%" y="{_TOP + _HEIGHT + 17}" '
             f'text-anchor="{anchor}">{label}</text>'
@@ -111,7 +113,7 @@ def _courses(
                 for place, value in run
             ]
             line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-            if len(courses) == 1 and len(points) > 1:
+            if len(courses) == 1 and len(points) > 1 and scale.low == 0:  # else its area would mislead
                 first, last = points[0][0], points[-1][0]
                 yield f'<path class="area {colour}" d="M{first:.1f},{height} L{line} L{last:.1f},{height}Z"/>'
             end = "" if len(points) > 1 else " h0.1"  # a lone value is a dot

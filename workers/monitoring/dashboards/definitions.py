@@ -163,6 +163,7 @@ INFRASTRUCTURE = Definition(
     "What the fleet runs on: workers, machines, queues and the database.",
     (
         Stat("Workers", _WORKERS),
+        Stat("Workers not lost", Figure("workers_up")),
         Stat("Processors", Figure("cpu_utilization")),
         Stat("Memory", Figure("memory_utilization")),
         Stat("Waiting batches", _WAITING),

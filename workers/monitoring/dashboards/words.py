@@ -3,7 +3,8 @@
 Units:  as named; seconds where none is.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ _HOW: Mapping[How, str] = {
     "rest": "share",
 }
 _MILLION, _THOUSAND = 1_000_000, 1_000
+_WITH_UNIT = ("ms", "s", "%")  # of which the unit changes with the size, or is a sign
 
 
 class Written(NamedTuple):
@@ -58,6 +60,25 @@ def spoken(value: float | None, unit: str) -> str:
     return str(written(value, unit))
 
 
+def short(value: float | None, unit: str) -> str:
+    """Return *value* where its unit stands nearby and space is scarce: on axes and in legends."""
+    if value is None or unit in _WITH_UNIT:
+        return spoken(value, unit)
+    for size, letter in ((_MILLION, "M"), (_THOUSAND, "k")):
+        if abs(value) >= 10 * size:
+            return f"{value / size:,.3g} {letter}"
+    return _plain(value)
+
+
+def ticks(values: Sequence[float], unit: str) -> list[str]:
+    """Return the evenly spaced *values* of an axis, with as many digits as tell them apart."""
+    top = max(abs(value) for value in values)
+    factor, suffix = _size(top, unit)
+    step = (values[1] - values[0]) / factor
+    digits = next((some for some in range(4) if math.isclose(round(step, some), step, rel_tol=1e-3)), 4)
+    return [f"{_trimmed(value / factor, digits)}{suffix}" for value in values]
+
+
 def span(seconds: float) -> str:
     """Return a span of time, e.g. ``5 min``."""
     if seconds < 2 * MINUTE_S and seconds % MINUTE_S:
@@ -82,9 +103,14 @@ def basis(subject: Subject, reading: Reading) -> str:
     return over if reading.value is None else f"{over}, {age(reading.age_s)}"
 
 
-def made(subject: Subject, window_s: float) -> str:
-    """Return how a number is made, e.g. ``p95 per 5 min``."""
-    return f"{_HOW[subject.how]} per {span(window_s)}"
+def common_unit(units: Sequence[str]) -> str:
+    """Return the unit to write above numbers that come without; none if theirs differ, or stand with them."""
+    return units[0] if len(set(units)) == 1 and units[0] not in _WITH_UNIT else ""
+
+
+def made(ways: Sequence[How], window_s: float) -> str:
+    """Return how numbers are made, e.g. ``p95 per 5 min``; of several ways, which ones their labels say."""
+    return f"{_HOW[ways[0]]} per {span(window_s)}" if len(set(ways)) == 1 else f"per {span(window_s)}"
 
 
 def limit_words(limit: Limit, unit: str) -> str:
@@ -92,15 +118,42 @@ def limit_words(limit: Limit, unit: str) -> str:
     return f"{limit.tone} {limit.comparison} {spoken(limit.value, unit)}"
 
 
-def clock(at_s: float, *, with_day: bool = False) -> str:
-    """Return a moment in UTC, e.g. ``09:30`` or ``2 Mar 09:30``."""
+def clock(at_s: float) -> str:
+    """Return a moment of the day in UTC, e.g. ``09:30``."""
+    return f"{datetime.fromtimestamp(at_s, UTC):%H:%M}"
+
+
+def day(at_s: float) -> str:
+    """Return a day in UTC, e.g. ``2 Mar``."""
     at = datetime.fromtimestamp(at_s, UTC)
-    return f"{at.day} {at:%b %H:%M}" if with_day else f"{at:%H:%M}"
+    return f"{at.day} {at:%b}"
 
 
 def moment(at_s: float) -> str:
     """Return a moment in ISO 8601, in UTC."""
     return datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds").removesuffix("+00:00") + "Z"
+
+
+def _size(top: float, unit: str) -> tuple[float, str]:
+    """Return what numbers up to *top* are divided by on an axis, and what stands after them."""
+    if unit in ("ms", "s"):
+        second = 1000 if unit == "ms" else 1
+        sizes = ((3600 * second, " h", 2), (60 * second, " min", 2), (second, " s", 1))
+        for factor, suffix, least in sizes:
+            if top >= least * factor:
+                return factor, suffix
+        return second / 1000, " ms"
+    if unit == "%":
+        return 1, " %"
+    for factor, suffix in ((_MILLION, " M"), (_THOUSAND, " k")):
+        if top >= 10 * factor:
+            return factor, suffix
+    return 1, ""
+
+
+def _trimmed(value: float, digits: int) -> str:
+    text = f"{value:,.{digits}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _duration(seconds: float) -> Written:
@@ -117,6 +170,8 @@ def _duration(seconds: float) -> Written:
 def _percent(value: float) -> str:
     if value in (0, 100):
         return f"{value:.0f}"
+    if 0 < value < 0.01:
+        return "< 0.01"
     if 99 < value < 100:  # where the second digit after the point is what matters; never rounded up to 100
         return f"{int(value * 100) / 100:.2f}"
     return f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
