@@ -42,6 +42,7 @@ DUPLICATES_KEY = f"{KEY_PREFIX}count:duplicates"  # how many deliveries of settl
 REPORTS_KEY = f"{KEY_PREFIX}{{metrics}}:reports"  # what processes have measured, until it is collected
 REPORTS_TAKEN_KEY = f"{KEY_PREFIX}{{metrics}}:taken"  # what is being collected
 MOST_REPORTS = 20_000  # that wait; beyond them the oldest go
+REPORTS_COLLECTOR_KEY = f"{KEY_PREFIX}{{metrics}}:collector"  # there while somebody collects; lapses
 REPORTS_DROPPED_KEY = f"{KEY_PREFIX}{{metrics}}:dropped"  # how many those were, until it is told; lapses
 REPORTS_TTL_S = 3 * 24 * 3_600  # as long as minutes are kept
 WORKERS_SEEN_KEY = f"{KEY_PREFIX}{{metrics}}:workers"  # when each worker was last seen to be there; lapses

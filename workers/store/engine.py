@@ -19,7 +19,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,6 +78,17 @@ class Store:
             self._make_ready()
             with self._writer.begin() as connection:
                 yield connection
+
+    def time_queries(self, told: Callable[[float], None]) -> None:
+        """Have *told* hear of each query from now on, in whichever thread makes it: how many ms it took."""
+
+        @event.listens_for(self._engine, "before_cursor_execute")
+        def _begin(*given: Any) -> None:
+            given[4]._ion_begun = time.perf_counter()  # noqa: SLF001 - the query's context is ours to note on
+
+        @event.listens_for(self._engine, "after_cursor_execute")
+        def _end(*given: Any) -> None:
+            told((time.perf_counter() - given[4]._ion_begun) * 1000)  # noqa: SLF001 - likewise
 
     def close(self) -> None:
         """Give the connections back."""

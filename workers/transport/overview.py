@@ -35,3 +35,12 @@ def living(client: redis.Redis, keys: Keys) -> int:
     """Return how many workers have a heartbeat: they live, and take messages or are about to."""
     listed = client.hkeys(keys.workers)
     return int(client.exists(*(keys.heartbeat(bytes_to_str(worker)) for worker in listed))) if listed else 0
+
+
+def living_names(client: redis.Redis, keys: Keys) -> list[str]:
+    """Return the names of those workers; one that several have is there as often."""
+    listed = client.hgetall(keys.workers)
+    if not listed:
+        return []
+    beats = client.mget([keys.heartbeat(bytes_to_str(worker)) for worker in listed])
+    return [bytes_to_str(name) for name, beat in zip(listed.values(), beats, strict=True) if beat is not None]
