@@ -15,7 +15,7 @@ from workers.caching import open_cache
 from workers.contract import names
 from workers.contract.addresses import is_redis
 from workers.dead_letter import BrokerDeadLetters, quarantine_hook
-from workers.observability.bugs import log_bug, sentry_reporter
+from workers.observability.starting import beat_check_ins, switched_on
 from workers.requeue import BrokerQueues
 from workers.runtime import Runtime, RuntimeSlot
 from workers.settings import WorkerSettings
@@ -39,23 +39,23 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
         options = {**app.conf.broker_transport_options, "quarantine": quarantine_hook(dead_letters, now_ms)}
         app.conf.update(broker_transport_options=options)
 
-    dsn = settings.sentry_dsn
-
     def build_runtime() -> Runtime:
-        report_bug = log_bug if dsn is None else sentry_reporter(dsn.get_secret_value())
+        seen = switched_on(settings, settings.region)
         pipeline = load_pipeline(analyser, settings.catalogue_dir, settings.max_text_chars)
-        answers, upkeep = open_cache(settings, pipeline, report_bug)
+        answers, upkeep = open_cache(settings, pipeline, seen.report_bug)
         settlements = RedisSettlements(settings.effective_reply_url, settings.reply_timeout_s)
         return Runtime(
             pipeline=pipeline,
             settlements=settlements,
             dead_letters=dead_letters,
             now_ms=now_ms,
-            report_bug=report_bug,
+            report_bug=seen.report_bug,
             answers=answers,
             upkeep=upkeep,
             queues=BrokerQueues(app),
             watch=Watchdog(settings.hard_limit_s, settlements.hangs, SignalAlarm()),
+            tracing=seen.tracing,
+            check_ins=seen.check_ins,
         )
 
     slot = RuntimeSlot(build_runtime)
@@ -85,7 +85,12 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
     def beat_scheduler(**given: Any) -> Any:
         from workers.beat.scheduler import LeasedScheduler  # noqa: PLC0415 - a worker has no use for it
 
-        return LeasedScheduler(url=settings.effective_reply_url, ready_file=settings.ready_file, **given)
+        return LeasedScheduler(
+            url=settings.effective_reply_url,
+            ready_file=settings.ready_file,
+            check_ins=beat_check_ins(settings),
+            **given,
+        )
 
     app.conf.update(beat_scheduler=beat_scheduler, worker_consumer=guarded_consumer)
     return app

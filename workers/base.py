@@ -16,6 +16,7 @@ from celery.exceptions import Reject
 from workers import retry
 from workers.delivery import Delivery, delivery_of
 from workers.errors import Unanswerable, Unavailable
+from workers.observability.context import binding
 from workers.retry import Backoff, Failure
 from workers.runtime import Runtime, RuntimeSlot
 from workers.tasks.opening import letter_of, refuse
@@ -58,21 +59,24 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
     def run(task: Task, payload: bytes) -> Told:
         runtime, request = slot.get(), task.request
         info = request.delivery_info or {}
-        delivery = delivery_of(
-            request.headers, options.name, str(info.get("routing_key", "")), str(request.hostname or "")
-        )
-        try:
+        headers = vars(
+            request
+        )  # all of the message's; request.headers is whatever a header of that name says
+        queue, worker = str(info.get("routing_key", "")), str(request.hostname or "")
+        delivery = delivery_of(headers, options.name, queue, worker)
+        with binding(task=options.name, queue=queue, worker=worker, batch_id=request.id):
             try:
-                return Told(body(payload, runtime, delivery))
+                try:
+                    return Told(body(payload, runtime, delivery))
+                except Unavailable as error:
+                    return _try_again(payload, delivery, runtime, request, error, options.backoff)
+                except Exception as error:  # noqa: BLE001 - see the module's docstring
+                    runtime.report_bug(options.name, error)
+                    return _give_up(payload, delivery, runtime, request, type(error).__name__)
             except Unavailable as error:
-                return _try_again(payload, delivery, runtime, request, error, options.backoff)
-            except Exception as error:  # noqa: BLE001 - see the module's docstring
-                runtime.report_bug(options.name, error)
-                return _give_up(payload, delivery, runtime, request, type(error).__name__)
-        except Unavailable as error:
-            logger.error("%s: %s; its message goes back", options.name, error)  # noqa: TRY400 - nothing to add
-            time.sleep(_PAUSE_S)
-            raise Reject(str(error), requeue=True) from None
+                logger.error("%s: %s; its message goes back", options.name, error)  # noqa: TRY400 - nothing to add
+                time.sleep(_PAUSE_S)
+                raise Reject(str(error), requeue=True) from None
 
     app.task(run, bind=True, shared=False, name=options.name, Request="workers.request:CountedRequest")
 
@@ -125,10 +129,14 @@ def bind_periodic(app: Celery, slot: RuntimeSlot, name: str, body: PeriodicBody)
     would fill Flower with rows that tell nobody anything.
     """
 
-    def run() -> None:
-        try:
-            body(slot.get())
-        except Exception as error:  # noqa: BLE001 - upkeep that fails must not look like a failed answer
-            slot.get().report_bug(name, error)
+    def run(task: Task) -> None:
+        runtime, ok = slot.get(), True
+        with binding(task=name, worker=str(task.request.hostname or "")):
+            try:
+                body(runtime)
+            except Exception as error:  # noqa: BLE001 - upkeep that fails must not look like a failed answer
+                ok = False
+                runtime.report_bug(name, error)
+            runtime.check_ins.ended(vars(task.request), ok=ok)
 
-    app.task(run, shared=False, name=name, send_events=False)
+    app.task(run, bind=True, shared=False, name=name, send_events=False)

@@ -26,6 +26,7 @@ MAX_JSON_BYTES = 256 * 1024  # operators' own messages; parsed, it takes a hundr
 MAX_RETRIES = 1_000
 MAX_DELAY = timedelta(minutes=10)  # a worker holds what is to come later; ours come within 30 s
 MAX_HEADERS = 64
+MAX_INNER_HEADERS = 32
 
 UNKNOWN_TASK = "UNKNOWN_TASK"
 
@@ -208,12 +209,31 @@ def _stamps(value: object) -> bool:
     )
 
 
+def _seconds(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0)
+
+
+def _inner_headers(value: object) -> bool:
+    """Whether *value* is what tracing tools put below ``headers``, and nobody of ours reads: few and flat."""
+    return value is None or (
+        isinstance(value, dict)
+        and len(value) <= MAX_INNER_HEADERS
+        and all(isinstance(name, str) and _EXTRA_NAME.fullmatch(name) for name in value)
+        and all(_flat(one) for one in value.values())
+    )
+
+
+def _flat(value: object) -> bool:
+    return _longest_text(value) or isinstance(value, int | float)
+
+
 def _stamp(value: object) -> bool:
     return _names(value) if isinstance(value, list | tuple) else value is None or _is_id(value)
 
 
 _optional_id = _text(255)
 _shown = _text(2_048)  # Celery cuts it off at 1,024 or so
+_longest_text = _text(8_192)
 
 _RULES: Mapping[Any, Callable[[object], bool]] = {
     "lang": _is_id,
@@ -235,6 +255,14 @@ _RULES: Mapping[Any, Callable[[object], bool]] = {
     "replaced_task_nesting": _optional_count,
     "stamped_headers": _names,
     "stamps": _stamps,
+    # what Sentry's integration adds to the messages of an app, and of a beat, that has it
+    "headers": _inner_headers,
+    "sentry-trace": _optional_id,
+    "baggage": _longest_text,
+    "sentry-task-enqueued-time": _seconds,
+    "sentry-monitor-slug": _optional_id,
+    "sentry-monitor-check-in-id": _optional_id,
+    "sentry-monitor-start-timestamp-s": _optional_id,
 }
 
 

@@ -19,6 +19,8 @@ from workers.errors import Unavailable
 from workers.monitoring.events import Tell, tell_nobody
 from workers.monitoring.recorder import NullRecorder, Recorder
 from workers.observability.bugs import ReportBug, log_bug
+from workers.observability.check_ins import CheckIns, NoCheckIns
+from workers.observability.tracing import NoTracing, Tracing
 from workers.settling import Settlements
 from workers.watchdog import NoWatch, Watch
 
@@ -150,6 +152,8 @@ class Runtime:
     monitoring: Monitoring = field(default_factory=NoMonitoring)
     recorder: Recorder = field(default_factory=NullRecorder)
     tell: Tell = tell_nobody
+    tracing: Tracing = field(default_factory=NoTracing)
+    check_ins: CheckIns = field(default_factory=NoCheckIns)
     chance: Callable[[], float] = random.random
     careful: threading.Lock = field(default_factory=threading.Lock)
 
@@ -160,6 +164,7 @@ class Runtime:
         self.upkeep.close()
         self.answers.close()
         self.settlements.close()
+        self.tracing.close()  # last: what went wrong while closing is reported, too
 
 
 class Closable(Protocol):

@@ -144,6 +144,10 @@ def envelopes(marker: Path) -> list[Envelope]:
         Envelope("task is a map", "BAD_HEADER", {"task": {"a": WORDS}}),
         Envelope("task is null", "BAD_HEADER", {"task": None}),
         # headers
+        Envelope("headers that hide a loss", "BAD_HEADER", {"headers": {"ion-lost": [0] * 10_000}}),
+        Envelope("headers of headers", "BAD_HEADER", {"headers": {"a": {"b": WORDS}}}),
+        Envelope("baggage of 1 MB", "BAD_HEADER", {"baggage": "x" * 1_000_000}),
+        Envelope("sentry-trace is a list", "BAD_HEADER", {"sentry-trace": [WORDS]}),
         *[
             Envelope(f"no {name}", "MISSING_HEADER", missing=name)
             for name in ("id", "task", "retries", "timelimit")

@@ -26,6 +26,7 @@ from kombu.exceptions import OperationalError
 from workers.beat.lease import Lease, View
 from workers.beat.schedule import due, next_slot_ms
 from workers.contract.periodic import EPOCH_HEADER, SLOT_HEADER, Periodic, read_table
+from workers.observability.check_ins import CheckIns, NoCheckIns
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +37,19 @@ _BROKER = "the broker"
 class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
     """Sends periodic work if it leads.  *url* is the server that keeps the lead, as redis-py has it.
 
-    *ready_file* is there from the first answer of that server to the end of this beat.
+    *ready_file* is there from the first answer of that server to the end of this beat.  *check_ins* are told
+    of each tick.
     """
 
-    def __init__(self, *args: Any, url: str, ready_file: Path | None = None, **given: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        url: str,
+        ready_file: Path | None = None,
+        check_ins: CheckIns | None = None,
+        **given: Any,
+    ) -> None:
+        self._check_ins = NoCheckIns() if check_ins is None else check_ins
         self._lease = Lease(url, owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
         self._ready_file = ready_file
         self._entries: tuple[Periodic, ...] = ()
@@ -80,6 +90,7 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         except redis.RedisError as error:
             logger.info("the lead was not given up (%s); it ends by itself", type(error).__name__)
         self._lease.close()
+        self._check_ins.close()
 
     def _send_due(self, view: View) -> None:
         slots = {entry: due(entry, self._last_ms.get(entry.name), view.now_ms) for entry in self._entries}
@@ -106,12 +117,18 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         """Publish the message of a claimed *slot*, which is void on time however late it leaves."""
         if not self._lease.trusted:  # this process was stopped since the claim
             logger.warning("slot %d of %s has no tick: the lead ended meanwhile", slot, entry.name)
+            self._check_ins.lost(entry)
             return
         known = self.schedule[entry.name]
         options = {
             **known.options,
             "expires": datetime.fromtimestamp((view.now_ms + entry.life_ms) / 1000, UTC),
-            "headers": {**known.options["headers"], SLOT_HEADER: slot, EPOCH_HEADER: view.epoch},
+            "headers": {
+                **known.options["headers"],
+                SLOT_HEADER: slot,
+                EPOCH_HEADER: view.epoch,
+                **self._check_ins.began(entry),
+            },
         }
         self.apply_entry(self.Entry(**{**dict(known), "options": options}), producer=producer)
 

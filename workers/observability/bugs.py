@@ -5,13 +5,14 @@ quote what a person wrote, so they go nowhere.
 """
 
 import logging
+import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from workers.observability.context import bound
 from workers.observability.redaction import describe
-
-if TYPE_CHECKING:
-    from sentry_sdk.types import Event, Hint
+from workers.observability.sentry import start_sentry
+from workers.observability.sparing import Sparing
 
 logger = logging.getLogger(__name__)
 
@@ -24,33 +25,41 @@ def log_bug(doing: str, error: BaseException) -> None:
 
 
 def sentry_reporter(dsn: str, **options: Any) -> ReportBug:
-    """Return a reporter that logs and sends to Sentry; *options* are for ``sentry_sdk.init``."""
-    import sentry_sdk  # noqa: PLC0415 - 20 MB of a worker's memory, for those who use it
+    """Start Sentry and return a reporter to it; *options* are for ``sentry_sdk.init``."""
+    start_sentry(dsn, **options)
+    return report_to_sentry()
 
-    sentry_sdk.init(
-        dsn=dsn,
-        include_local_variables=False,
-        include_source_context=False,
-        max_breadcrumbs=0,  # they hold log messages and queries
-        default_integrations=False,  # they report log records and local state
-        auto_enabling_integrations=False,  # Celery's would attach a task's arguments
-        before_send=without_words,
-        **options,
-    )
+
+def report_to_sentry(monotonic: Callable[[], float] = time.monotonic) -> ReportBug:
+    """Return a reporter that logs every error, and sends one of a kind to Sentry in ten seconds.
+
+    Sentry must have been started.  An error that thousands of jobs meet costs a millisecond once, not
+    thousands of times; what is sent says how many were not.
+    """
+    import sentry_sdk  # noqa: PLC0415 - see start_sentry
+
+    sparing = Sparing(monotonic, _ONE_IN_S)
 
     def report(doing: str, error: BaseException) -> None:
         log_bug(doing, error)
+        times = sparing.passes((doing, type(error).__name__, _place(error)))
+        if not times:
+            return
         with sentry_sdk.new_scope() as scope:
             scope.set_tag("doing", doing)
+            scope.set_tag("times", times)
+            for name, value in bound().items():
+                scope.set_tag(name, value)
             scope.capture_exception(error)
 
     return report
 
 
-def without_words(event: "Event", hint: "Hint") -> "Event | None":  # noqa: ARG001 - Sentry's signature
-    """Return *event* without the messages of its exceptions."""
-    for exception in event.get("exception", {}).get("values", []):
-        exception["value"] = ""
-    event.pop("extra", None)
-    event.pop("logentry", None)
-    return event
+_ONE_IN_S = 10.0
+
+
+def _place(error: BaseException) -> str:
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return "" if step is None else f"{step.tb_frame.f_code.co_filename}:{step.tb_lineno}"

@@ -48,7 +48,7 @@ class JsonFormatter(SafeFormatter):
         try:
             return _encode(line).decode()
         except (UnicodeError, ValueError):  # half of a surrogate pair, which JSON has no form for
-            return _encode({name: _whole(value) for name, value in line.items()}).decode()
+            return _encode({name: _whole(str(value)) for name, value in line.items()}).decode()
 
 
 def configure(level: str, style: LogFormat = "human", region: str = "") -> None:

@@ -10,6 +10,7 @@ from persona_system.cache.answers import CachePolicy
 from persona_system.errors import InvalidInput, Unavailable
 from workers.answers import Plan, RequestId
 from workers.contract.payloads import Job, Outcome, Problem, Status, with_metadata
+from workers.observability.context import binding
 from workers.runtime import Runtime
 from workers.tasks.opening import id_of
 
@@ -71,7 +72,8 @@ def answer(job: Job, place: int, plan: Plan, kind: Kind, runtime: Runtime) -> Ou
             if value is None and isinstance(error, Unavailable):
                 raise NotNow(error.what) from error
             if not isinstance(error, Unavailable):
-                runtime.report_bug("answering a job", error)
+                with binding(job_id=job.id, request_id=job.request_id):
+                    runtime.report_bug("answering a job", error)
             if value is None:
                 problem = Problem("INTERNAL", f"an internal error ({type(error).__name__})")
                 return Outcome(job.id, Status.FAILED, problem=problem)

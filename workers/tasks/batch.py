@@ -7,7 +7,7 @@ by the task.  A batch that workers were lost with takes another way (``workers.i
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 
@@ -18,6 +18,7 @@ from workers.contract.payloads import Batch, Job, Outcome, Problem, Reply, Statu
 from workers.contract.wire import compress
 from workers.delivery import Delivery
 from workers.errors import Unanswerable
+from workers.observability.tracing import NO_SPAN
 from workers.runtime import Runtime
 from workers.settling import DONE, Mark, Part
 from workers.tasks.answering import Kind, NotNow, answer, unpack
@@ -55,8 +56,10 @@ def answer_batch(payload: bytes, delivery: Delivery, runtime: Runtime, kind: Kin
             refuse(payload, delivery, runtime, error)
             return f"refused: {error.code}"
         work.batch_id = batch.id
-        answering = _Answering(batch, delivery, runtime, kind, work, taken_up_ms, runtime.chance())
-        answering.run()
+        with runtime.tracing.batch(batch, delivery) as span:
+            traced = kind if span is NO_SPAN else replace(kind, answer=span.around(kind.answer))
+            answering = _Answering(batch, delivery, runtime, traced, work, taken_up_ms, runtime.chance())
+            answering.run()
         return answering.told
     finally:
         runtime.watch.end(work)
