@@ -15,6 +15,8 @@ from workers.caching import open_cache
 from workers.contract import names
 from workers.contract.addresses import is_redis
 from workers.dead_letter import BrokerDeadLetters, quarantine_hook
+from workers.monitored import open_monitoring
+from workers.monitoring.recorder import NullRecorder, Recorder
 from workers.observability.starting import beat_check_ins, switched_on
 from workers.requeue import BrokerQueues
 from workers.runtime import Runtime, RuntimeSlot
@@ -44,6 +46,7 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
         pipeline = load_pipeline(analyser, settings.catalogue_dir, settings.max_text_chars)
         answers, upkeep = open_cache(settings, pipeline, seen.report_bug)
         settlements = RedisSettlements(settings.effective_reply_url, settings.reply_timeout_s)
+        recorder: Recorder = NullRecorder()
         return Runtime(
             pipeline=pipeline,
             settlements=settlements,
@@ -54,6 +57,8 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
             upkeep=upkeep,
             queues=BrokerQueues(app),
             watch=Watchdog(settings.hard_limit_s, settlements.hangs, SignalAlarm()),
+            monitoring=open_monitoring(settings, app, recorder, seen.report_bug),
+            recorder=recorder,
             tracing=seen.tracing,
             check_ins=seen.check_ins,
         )

@@ -104,7 +104,7 @@ class Monitoring(Protocol):
         """Judge the rules that are due, and notify."""
 
     def tidy(self) -> None:
-        """Add minutes up to hours, and delete what is older than its time."""
+        """Delete what is older than its time."""
 
     def digest(self) -> None:
         """Send the day's digest when its hour has come."""

@@ -79,7 +79,7 @@ class Notes(Protocol):
 
 
 class Letters(Protocol):
-    """The dead letters in the database."""
+    """The dead letters in the database; see ``DeadLetterStore``."""
 
     def kept(self) -> int:
         """Return how many there are; raise StoreError."""

@@ -116,6 +116,10 @@ class DeadLetterStore:
             query = sa.select(sa.func.count()).select_from(_LETTERS).where(*_conditions(wanted))
             return int(connection.scalar(query) or 0)
 
+    def kept(self) -> int:
+        """Return how many letters there are."""
+        return self.count(Filter())
+
     def get(self, letter_id: str) -> KeptLetter:
         """Return the letter of this id, or the only one whose id begins so."""
         begins_so = sa.func.substr(_LETTERS.c.id, 1, len(letter_id)) == letter_id

@@ -14,7 +14,7 @@ def evaluate(runtime: Runtime) -> None:
 
 
 def tidy(runtime: Runtime) -> None:
-    """Add minutes up to hours, and delete what is older than its time."""
+    """Delete what is older than its time."""
     runtime.monitoring.tidy()
 
 
