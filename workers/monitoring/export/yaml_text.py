@@ -1,4 +1,4 @@
-"""Write YAML for people to read: mappings, lists, texts, numbers, truth.
+"""Write YAML for people to read: mappings, lists, texts, whole numbers, truth.
 
 Source: yaml.org/spec/1.2.2; what could be read as anything else is quoted.
 """
@@ -6,7 +6,7 @@ Source: yaml.org/spec/1.2.2; what could be read as anything else is quoted.
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-Value = str | int | float | bool | Mapping[str, "Value"] | Sequence["Value"]
+Value = str | int | bool | Mapping[str, "Value"] | Sequence["Value"]
 
 _PLAIN = re.compile(r"[0-9]+[a-z]{1,2}|[A-Za-z_/][A-Za-z0-9_./-]*( [A-Za-z0-9_./(-][A-Za-z0-9_./()-]*)*")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -62,7 +62,7 @@ def _scalar(value: Value) -> str:
         return "true" if value else "false"
     if isinstance(value, Mapping):
         return "{}"
-    return "[]" if isinstance(value, Sequence) else repr(value)
+    return "[]" if isinstance(value, Sequence) else str(value)
 
 
 def _quoted(text: str) -> str:
