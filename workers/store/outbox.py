@@ -126,12 +126,19 @@ class SqlOutbox:
     def tally(self, since_ms: int) -> dict[str, Tally]:
         """Return what became of the notices since then, by channel."""
         query = (
-            sa.select(*(_DELIVERIES.c[name] for name in Ended.__slots__))
+            sa.select(
+                _DELIVERIES.c.notice_id,
+                _DELIVERIES.c.channel,
+                _DELIVERIES.c.state,
+                _DELIVERIES.c.ended_ms,
+                _DELIVERIES.c.due_ms,
+                _DELIVERIES.c.why,
+            )
             .join(_NOTICES, _NOTICES.c.id == _DELIVERIES.c.notice_id)
             .where(_NOTICES.c.at_ms >= since_ms)
         )
         with self._store.reading() as connection:
-            ends = [Ended(**row) for row in connection.execute(query).mappings()]
+            ends = [Ended(*row) for row in connection.execute(query)]
         channels = sorted({end.channel for end in ends})
         return {channel: tallied([end for end in ends if end.channel == channel]) for channel in channels}
 
