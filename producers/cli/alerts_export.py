@@ -63,7 +63,7 @@ def export(
     if file is File.PROMETHEUS:
         exported = prometheus_file(judged, Options(settings.runbooks_url or Options().runbooks, faster))
     else:
-        exported = alertmanager_file(judged, receivers(settings))
+        exported = alertmanager_file(judged, receivers(settings), faster=faster)
     text = json.dumps(exported.document, ensure_ascii=False, indent=2) + "\n" if as_json else exported.text
     if output is None:
         sys.stdout.buffer.write(text.encode())
