@@ -24,6 +24,7 @@ from workers.contract.refs import PROCESS, RECOMMEND, TaskRef
 if TYPE_CHECKING:
     from persona_system.cache.redis_cache import RedisCache
     from producers.settings import ClientSettings
+    from workers.measuring import Measuring
 
 ResultT = TypeVar("ResultT")
 
@@ -62,8 +63,13 @@ class AsyncPersonaClient:
     Making one connects to nothing; the first job does.  Close it, or use it in an ``async with`` block.
     """
 
-    def __init__(self, settings: "ClientSettings | None" = None) -> None:
-        self._core: ClientCore[asyncio.Future[Any]] = ClientCore(settings, self._new_future, self._wake)
+    def __init__(
+        self, settings: "ClientSettings | None" = None, measuring: "Measuring | None" = None
+    ) -> None:
+        """*measuring*: where this process measures already; without it, the client opens its own."""
+        self._core: ClientCore[asyncio.Future[Any]] = ClientCore(
+            settings, self._new_future, self._wake, measuring
+        )
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def process(

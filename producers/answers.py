@@ -6,6 +6,7 @@ and that this client was elected to renew, goes to a worker like any other job.
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -33,13 +34,19 @@ from producers.batching import Lane
 from producers.pending import Asked
 from producers.requests import PersonaRequest
 from workers.contract import names
+from workers.contract.glance import personas_in
 from workers.contract.refs import RECOMMEND as RECOMMEND_TASK
+from workers.measuring import Measuring, evictions_of
+from workers.monitoring.events import CachePerformanceEvent
+from workers.monitoring.metrics import PERSONAS
+from workers.monitoring.telling import endpoint_of
 
 
 class ClientAnswers:
     """A client's part in the shared cache at *url*; safe to use from many threads."""
 
     def __init__(self, url: str, timeout_s: float, max_entries: int, max_bytes: int) -> None:
+        self._measuring = Measuring()
         self.redis = redis = RedisCache(url, timeout_s)
         self._cache = TwoTierCache(LocalCache(max_entries, max_bytes) if max_entries else None, redis)
         self._counters = redis.counters
@@ -53,6 +60,12 @@ class ClientAnswers:
         redis.on_news.append(self._heard)
         redis.on_tick.append(self._count_hits)
         self._cache.start()
+
+    def measure_into(self, measuring: Measuring) -> None:
+        """Tell *measuring* from now on what is found, and by whom it is."""
+        self._measuring = measuring
+        if self._cache.local is not None:
+            measuring.look(evictions_of(self._cache.local))
 
     @staticmethod
     def asked(lane: Lane, request: PersonaRequest, key: str | None) -> Asked:
@@ -76,7 +89,7 @@ class ClientAnswers:
             return None
         value = self._cache.get_here(version + asked.request)
         if value is not None:
-            self._endpoint(lane).hits.append(asked)
+            self._endpoint(lane).hits.append((asked, value))
         return value
 
     def look_up(self, lane: Lane, asked: Sequence[Asked]) -> tuple[list[bytes | None], list[int]]:
@@ -92,16 +105,42 @@ class ClientAnswers:
         self._counters.add(endpoint.name, producer_local=found.local, producer_shared=found.shared)
         endpoint.gate.note(len(asked), found.local + found.shared)
         self._answered([one for one, value in zip(asked, values, strict=True) if value is not None])
+        missed = len(asked) - found.local - found.shared
+        self._tell(
+            endpoint, [value for value in values if value is not None], found.local, found.shared, missed
+        )
         return values, found.refresh
 
     def _count_hits(self, _: RedisStore | None = None) -> None:
         for endpoint in self._endpoints.values():
             with self._counting:  # one at a time takes from the left; callers add at the right
-                asked = [endpoint.hits.popleft() for _ in range(len(endpoint.hits))]
-            if asked:
-                self._counters.add(endpoint.name, producer_local=len(asked))
-                endpoint.gate.note(len(asked), len(asked))
-                self._answered(asked)
+                hits = [endpoint.hits.popleft() for _ in range(len(endpoint.hits))]
+            if hits:
+                self._counters.add(endpoint.name, producer_local=len(hits))
+                endpoint.gate.note(len(hits), len(hits))
+                self._answered([asked for asked, _ in hits])
+                self._tell(endpoint, [value for _, value in hits], len(hits))
+
+    def _tell(
+        self, endpoint: "_Endpoint", values: Sequence[bytes], local: int, shared: int = 0, missed: int = 0
+    ) -> None:
+        """Tell what was found, and count who answers: no worker sees these jobs."""
+        if not self._measuring.on:
+            return
+        name = endpoint_of(endpoint.name)
+        for persona, answers in personas_in(values).items():
+            self._measuring.recorder.count(PERSONAS, answers, (persona,))
+        self._measuring.tell(
+            CachePerformanceEvent(
+                at_ms=int(time.time() * 1000),
+                region=self._measuring.region,
+                endpoint=name,
+                look="first",
+                local=local,
+                shared=shared,
+                missed=missed,
+            )
+        )
 
     def _answered(self, asked: Sequence[Asked]) -> None:
         """Let the fleet learn from what no worker gets to see."""
@@ -133,7 +172,7 @@ class _Endpoint:
 
     name: str
     gate: Gate = field(default_factory=Gate)
-    hits: deque[Asked] = field(default_factory=deque)
+    hits: deque[tuple[Asked, bytes]] = field(default_factory=deque)
 
 
 def policy_of(lane: Lane) -> CachePolicy:

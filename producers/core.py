@@ -17,6 +17,7 @@ from persona_system.errors import InvalidInput
 from producers.batching import Lane, PackedJob
 from producers.dispatch import Dispatcher
 from producers.errors import ClientClosed, ProducerError, Unavailable
+from producers.metering import JobMeter
 from producers.pending import Asked, Gathered, Woken, cached_outcome
 from producers.ports import Fleet, NoLimit, Outcomes, Rations
 from producers.requests import (
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from persona_system.cache.redis_cache import RedisCache  # needs redis: see load
     from producers.answers import ClientAnswers  # likewise
     from producers.settings import ClientSettings  # takes 0.3 s to import; loaded when a client is made
+    from workers.measuring import Measuring
 
 
 class Waiter(Protocol):
@@ -55,6 +57,7 @@ class ClientCore(Generic[WaiterT]):
     """Prepares requests and hands them to this process's dispatcher.
 
     *new_waiter* makes what a caller waits on, a future of its kind; *wake* completes such futures.
+    *measuring* is the process's, if it has one already; else the client opens its own, and closes it.
     Safe to use from many threads.
     """
 
@@ -63,6 +66,7 @@ class ClientCore(Generic[WaiterT]):
         settings: "ClientSettings | None",
         new_waiter: Callable[[], WaiterT],
         wake: Callable[[list[Woken]], None],
+        measuring: "Measuring | None" = None,
     ) -> None:
         if settings is None:
             from producers.settings import ClientSettings  # noqa: PLC0415
@@ -74,6 +78,9 @@ class ClientCore(Generic[WaiterT]):
         self._making = threading.Lock()
         self._dispatcher: Dispatcher | None = None
         self._answers: ClientAnswers | None = None
+        self._given_measuring = measuring
+        self._measuring: Measuring | None = None  # our own
+        self._meter = JobMeter()
         self._closed = False
         forget = weakref.WeakMethod(self._forget_parent)
         os.register_at_fork(after_in_child=lambda: (method := forget()) and method())
@@ -86,12 +93,18 @@ class ClientCore(Generic[WaiterT]):
         """
         dispatcher = self._here()
         lane = (ref, queue)
-        job, deadline_s, asked, answer = self._prepare(dispatcher, lane, request)
-        waiter = self._new_waiter()
-        if answer is not None:
-            waiter.set_result(answer)
-        else:
-            dispatcher.submit(lane, job, waiter, deadline_s, asked)
+        taken = self._meter.taken(lane)
+        try:
+            job, deadline_s, asked, answer = self._prepare(dispatcher, lane, request)
+            waiter = self._new_waiter()
+            if answer is not None:
+                waiter.set_result(answer)
+                self._meter.here(taken)
+            else:
+                dispatcher.submit(lane, job, waiter, deadline_s, asked, taken=taken)
+        except (InvalidInput, ProducerError) as error:
+            self._meter.refused(taken, 1, error)
+            raise
         return job[0], waiter
 
     def send(self, ref: TaskRef[Any], queue: str, request: PersonaRequest) -> tuple[str, WaiterT, WaiterT]:
@@ -102,10 +115,15 @@ class ClientCore(Generic[WaiterT]):
         """
         dispatcher = self._here()
         lane = (ref, queue)
-        durable = msgspec.structs.replace(request, durable=True)
-        job, deadline_s, asked, _ = self._prepare(dispatcher, lane, durable)
-        waiter, sent = self._new_waiter(), self._new_waiter()
-        dispatcher.submit(lane, job, waiter, deadline_s, asked, sent)
+        taken = self._meter.taken(lane)
+        try:
+            durable = msgspec.structs.replace(request, durable=True)
+            job, deadline_s, asked, _ = self._prepare(dispatcher, lane, durable)
+            waiter, sent = self._new_waiter(), self._new_waiter()
+            dispatcher.submit(lane, job, waiter, deadline_s, asked, sent, taken)
+        except (InvalidInput, ProducerError) as error:
+            self._meter.refused(taken, 1, error)
+            raise
         return job[0], waiter, sent
 
     def submit_batch(
@@ -120,19 +138,23 @@ class ClientCore(Generic[WaiterT]):
         Overloaded, Unavailable or ClientClosed; then nothing was accepted.
         """
         dispatcher = self._here()
-        gathered = Gathered(self._new_waiter(), [None] * len(requests), 0)
         lane = (ref, queue)
+        taken = self._meter.taken(lane)
+        gathered = Gathered(self._new_waiter(), [None] * len(requests), 0, taken)
         ids, jobs, places, asked, latest = [], [], [], [], 0.0
+        here = 0
         for place, request in enumerate(requests):
             try:
                 job, deadline_s, about, answer = self._prepare(dispatcher, lane, request)
             except InvalidInput as error:
                 ids.append(request.job_id or "")
                 gathered.outcomes[place] = _detached(error)
+                self._meter.refused(taken, 1, error)
                 continue
             ids.append(job[0])
             if answer is not None:
                 gathered.outcomes[place] = answer
+                here += 1
                 continue
             jobs.append(job)
             places.append(place)
@@ -140,9 +162,15 @@ class ClientCore(Generic[WaiterT]):
             latest = max(latest, deadline_s)
         gathered.missing = len(jobs)
         if jobs:
-            dispatcher.submit_batch(lane, jobs, places, gathered, latest, asked, note)
+            try:
+                dispatcher.submit_batch(lane, jobs, places, gathered, latest, asked, note)
+            except (InvalidInput, ProducerError) as error:
+                self._meter.refused(taken, len(jobs), error)
+                raise
         else:
             gathered.waiter.set_result(gathered.outcomes)
+        if here:
+            self._meter.here(taken, here)
         return ids, gathered.waiter
 
     def submit_all(
@@ -179,6 +207,8 @@ class ClientCore(Generic[WaiterT]):
         else:
             job_id, durable = check_job_id(request.job_id), True
         key = check_request(request, settings.max_text_chars)
+        if request.context is not None and request.context.user_id is not None:
+            self._meter.saw(request.context.user_id)
         use_cache, asked, answers = request.use_cache, None, self._answers
         if answers is not None and use_cache and not durable:  # a worker has to write a durable job's outcome
             use_cache = answers.admits(lane, request.user_input)
@@ -237,6 +267,9 @@ class ClientCore(Generic[WaiterT]):
             dispatcher = self._dispatcher
         if dispatcher is not None:
             dispatcher.close(patience_s)
+            self._meter.measure()
+            if self._measuring is not None:
+                self._measuring.close()
 
     def _here(self) -> Dispatcher:
         if self._dispatcher is not None:
@@ -246,18 +279,39 @@ class ClientCore(Generic[WaiterT]):
                 raise ClientClosed("the client is closed")
             if self._dispatcher is None:
                 self._answers = self._open_cache()
-                self._dispatcher = Dispatcher(self.settings, self._connect, self._wake, self._answers)
+                self._meter = self._open_meter(self._answers)
+                self._dispatcher = Dispatcher(
+                    self.settings, self._connect, self._wake, self._answers, self._meter
+                )
             return self._dispatcher
 
     def _forget_parent(self) -> None:
         """Start afresh in a forked child: the parent's threads are not here, its lock may be held."""
         self._making = threading.Lock()
-        self._dispatcher = self._answers = None
+        self._dispatcher = self._answers = self._measuring = None
+        self._meter = JobMeter()
 
     @staticmethod
     def load() -> None:
         """Import what the first job needs; it takes a third of a second, better spent off an event loop."""
         from producers import answers, broker, outcomes, replies  # noqa: F401, PLC0415
+        from workers import measuring  # noqa: F401, PLC0415
+
+    def _open_meter(self, answers: "ClientAnswers | None") -> JobMeter:
+        from workers.measuring import open_measuring  # noqa: PLC0415 - redis: see load
+
+        settings, measuring = self.settings, self._given_measuring
+        if measuring is None and settings.monitoring:
+            if self._measuring is None:
+                self._measuring = open_measuring("producer", settings.region, *settings.urls())
+            measuring = self._measuring
+        if measuring is None:
+            return JobMeter()
+        meter = JobMeter(measuring.recorder)
+        measuring.look(lambda _: meter.measure())
+        if answers is not None:
+            answers.measure_into(measuring)
+        return meter
 
     def _open_cache(self) -> "ClientAnswers | None":
         from producers.answers import ClientAnswers  # noqa: PLC0415 - redis: see load

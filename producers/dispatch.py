@@ -23,8 +23,9 @@ from persona_system.errors import InvalidInput
 from producers.admission import QueueHealth, QueueState, hint_s
 from producers.batching import BatchLimits, Coalescer, Lane, Leaving, PackedJob
 from producers.errors import ClientClosed, Overloaded, ProducerError, Unavailable
+from producers.metering import JobMeter, Taken
 from producers.outgoing import Outgoing, limited
-from producers.pending import Asked, Gathered, PendingJobs, Woken
+from producers.pending import Asked, Gathered, Gone, PendingJobs, Woken
 from producers.ports import Answers, Fleet
 from producers.requests import Settled
 from workers.contract.names import BULK
@@ -56,7 +57,9 @@ class Dispatcher:
         connect: Callable[[str], Fleet],
         wake: Callable[[list[Woken]], None],
         answers: Answers | None = None,
+        meter: JobMeter | None = None,
     ) -> None:
+        self.meter = JobMeter() if meter is None else meter
         self.client_id = uuid.uuid4().hex[:16]
         self._settings = settings
         self._wake = wake
@@ -99,12 +102,13 @@ class Dispatcher:
         deadline_s: float,
         asked: Asked | None = None,
         sent: Any = None,
+        taken: Taken | None = None,
     ) -> None:
         """Accept a packed job; *waiter* will be woken once.  *deadline_s* counts from now.
 
         *asked*: the store is looked at before a worker is; None: it is not.  *sent*: woken as soon as the
         broker has this durable job, or it has ended.  A durable job that is under way already is not sent
-        again: *waiter* waits for that one.
+        again: *waiter* waits for that one.  *taken*: since when its caller waits, for the metrics.
         Raises Overloaded, Unavailable, ClientClosed or IdempotencyConflict; then nothing was accepted.
         """
         now = time.monotonic()
@@ -115,7 +119,7 @@ class Dispatcher:
             if under_way:
                 self._pending.join(job_id, waiter, -1, digest)
             else:
-                self._pending.add(job_id, waiter, -1, now + deadline_s, asked, digest)
+                self._pending.add(job_id, waiter, -1, now + deadline_s, asked, digest, taken)
             known = sent is not None and self._pending.tell_sent(job_id, sent)
             if not under_way and self._coalescer.add(lane, job, now) and self._sender_waits:
                 self._changed.notify()
@@ -140,13 +144,14 @@ class Dispatcher:
         """
         if lane[1] == BULK:
             self._rations.check(len(jobs))
-        now = time.monotonic()
+        now, taken = time.monotonic(), gathered.taken
         accepted: list[PackedJob] = []
+        conflicts: list[Gone] = []
         with self._changed:
             self._admit(lane, len(jobs), now)
             for job, place, about in zip(jobs, places, asked or [None] * len(jobs), strict=True):
                 if job[0] not in self._pending:
-                    self._pending.add(job[0], gathered, place, now + deadline_s, about, job[2])
+                    self._pending.add(job[0], gathered, place, now + deadline_s, about, job[2], taken)
                     accepted.append(job)
                     continue
                 try:
@@ -154,10 +159,12 @@ class Dispatcher:
                 except InvalidInput as error:
                     gathered.outcomes[place] = error.with_traceback(None)
                     gathered.missing -= 1
+                    conflicts.append((taken, error))
             ended = gathered.missing == 0
             if accepted:
                 self._coalescer.add_batch(lane, accepted, note)
                 self._changed.notify()
+        self.meter.ended(conflicts)
         if ended:
             self._wake([(gathered.waiter, gathered.outcomes)])
 
@@ -197,9 +204,10 @@ class Dispatcher:
         if not ended:
             return
         with self._changed:
-            woken = self._pending.settle(ended)
+            woken, gone = self._pending.settle(ended)
         if woken:
             self._wake(woken)
+        self.meter.ended(gone)
 
     # -- sender --------------------------------------------------------------------------------------
 
@@ -284,6 +292,7 @@ class Dispatcher:
                 if isinstance(error, Overloaded):
                     health.learn(QueueState(0, memory_used_ratio=1.0), time.monotonic())
             raise
+        self.meter.sent(ref.name)
         durable = [job_id for job_id, _, digest in jobs if digest is not None]
         if durable:
             with self._changed:
@@ -366,9 +375,10 @@ class Dispatcher:
             return
         with self._changed:
             self._note_answer(reply)
-            woken = self._pending.settle([(outcome.id, outcome) for outcome in reply.outcomes])
+            woken, gone = self._pending.settle([(outcome.id, outcome) for outcome in reply.outcomes])
         if woken:
             self._wake(woken)
+        self.meter.ended(gone)  # those who wait, first
 
     def _note_answer(self, reply: Reply) -> None:
         queue = self._forget_batch(reply.batch_id)

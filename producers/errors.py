@@ -5,6 +5,7 @@ ProducerError
   - NotWritable      the server answers and takes no writes: a read-only replica, a broken disk
   - AccessDenied     the server refuses our password, rights or certificate: waiting will not help
 + Overloaded         the fleet or this client is full: try again after ``retry_after_s``
+  - Rationed           the caller's own rate limit is reached
 + DeadlineExceeded   the job's deadline passed before its outcome came
 + JobFailed          the job was accepted and ended in a failure of ours
   - JobDead          no worker can answer it; it is kept with the dead letters
@@ -62,6 +63,10 @@ class Overloaded(ProducerError):
 
     def __str__(self) -> str:
         return f"{self.why}; try again in {self.retry_after_s:g} s"
+
+
+class Rationed(Overloaded):
+    """The rate limit that clients with the same key share is reached; the fleet may be idle."""
 
 
 class DeadlineExceeded(ProducerError):

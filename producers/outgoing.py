@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from producers.admission import LONGEST_HINT_S
 from producers.batching import Lane, PackedJob
-from producers.errors import Overloaded, conflict
+from producers.errors import Rationed, conflict
 from producers.pending import Asked, cached_outcome
 from producers.ports import Answers, Claim, Outcomes, Rations
 from producers.requests import Settled, for_refresh
@@ -95,6 +95,6 @@ class Outgoing:
         self._rations.close()
 
 
-def limited(wait_s: float) -> Overloaded:
+def limited(wait_s: float) -> Rationed:
     """Return the refusal of a job that has to wait so long for the rate limit."""
-    return Overloaded("the rate limit is reached", round(min(wait_s, LONGEST_HINT_S), 3))
+    return Rationed("the rate limit is reached", round(min(wait_s, LONGEST_HINT_S), 3))

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from producers.errors import conflict
+from producers.metering import Taken
 from producers.requests import UNPACKABLE, Settled, bad_metadata
 from workers.contract.payloads import Outcome, Status, with_metadata
 
@@ -24,11 +25,15 @@ class Asked(NamedTuple):
 
 @dataclass(slots=True)
 class Gathered:
-    """Collects the outcomes of jobs that are awaited together; *waiter* is woken with the full list."""
+    """Collects the outcomes of jobs that are awaited together; *waiter* is woken with the full list.
+
+    *taken*: since when their caller waits, for the metrics.
+    """
 
     waiter: Any
     outcomes: list[Settled | None]
     missing: int
+    taken: Taken | None = None
 
 
 Woken = tuple[Any, Settled | list[Settled | None] | None]
@@ -36,13 +41,17 @@ Woken = tuple[Any, Settled | list[Settled | None] | None]
 for one that only waited for the broker to have its job."""
 
 
+Gone = tuple[Taken | None, Settled]
+"""A job that has ended: when and for what it was taken, and how it ended."""
+
+
 class PendingJobs:
     """Jobs by id; each leaves when it is settled, and only then."""
 
     def __init__(self) -> None:
         # waiter, its place in a Gathered or -1, deadline, what the cache needs, the digest of a durable
-        # job's request; a tuple is quickly made
-        self._jobs: dict[str, tuple[Any, int, float, Asked | None, bytes | None]] = {}
+        # job's request, when and for what it was taken; a tuple is quickly made
+        self._jobs: dict[str, tuple[Any, int, float, Asked | None, bytes | None, Taken | None]] = {}
         self._joined: dict[str, list[tuple[Any, int]]] = {}  # who else waits for a job: waiter and place
         self._sent: set[str] = set()  # durable jobs that the broker has
         self._to_tell: dict[str, list[Any]] = {}  # who waits for the broker to have a job
@@ -65,9 +74,10 @@ class PendingJobs:
         deadline: float,
         asked: Asked | None,
         digest: bytes | None = None,
+        taken: Taken | None = None,
     ) -> None:
         """Take a job whose id is free; *place* is where its outcome goes in a Gathered waiter, else -1."""
-        self._jobs[job_id] = (waiter, place, deadline, asked, digest)
+        self._jobs[job_id] = (waiter, place, deadline, asked, digest, taken)
 
     def join(self, job_id: str, waiter: Any, place: int, digest: bytes | None) -> None:
         """Let *waiter* wait for a job that is on the table, too; raise IdempotencyConflict if it is another.
@@ -102,18 +112,20 @@ class PendingJobs:
 
     def overdue(self, now: float) -> list[str]:
         """Return the jobs whose deadline has passed."""
-        return [job_id for job_id, (_, _, deadline, _, _) in self._jobs.items() if deadline < now]
+        return [job_id for job_id, (_, _, deadline, *_) in self._jobs.items() if deadline < now]
 
-    def settle(self, ended: Sequence[tuple[str, Settled]]) -> list[Woken]:
-        """Take jobs off the table; return who is to be woken.
+    def settle(self, ended: Sequence[tuple[str, Settled]]) -> tuple[list[Woken], list[Gone]]:
+        """Take jobs off the table; return who is to be woken, and what is to be counted.
 
         An outcome of an unknown job is a duplicate delivery or came after the deadline: it is dropped.
         """
         woken: list[Woken] = []
+        gone: list[Gone] = []
         for job_id, settled in ended:
             found = self._jobs.pop(job_id, None)
             if found is None:
                 continue
+            gone.append((found[5], settled))
             _settle(found[0], found[1], settled, woken)
             if found[4] is not None:  # a durable one
                 self._sent.discard(job_id)
@@ -122,7 +134,7 @@ class PendingJobs:
                 self._joiners -= len(joined)
                 for waiter, place in joined:
                     _settle(waiter, place, settled, woken)
-        return woken
+        return woken, gone
 
 
 def _settle(waiter: Any, place: int, settled: Settled, woken: list[Woken]) -> None:

@@ -73,6 +73,9 @@ class ClientSettings(IonSettings):
     region: str = Field(
         default="local", pattern=REGION, description="where this client is: us, eu, asia, or your own name"
     )
+    monitoring: bool = Field(
+        default=True, description="measure how jobs end, and report it to the reply store every 5 s"
+    )
 
     cache_url: SecretStr | None = Field(
         default=None,

@@ -16,7 +16,7 @@ def loopback_client(
     loopback: Loopback, rations: Rations | None = None, **settings: Any
 ) -> Iterator[PersonaClient]:
     """Run a client of *loopback* with *settings*; without *rations* there is no rate limit."""
-    given = {"broker_url": "memory://", "cache_url": "", **settings}
+    given = {"broker_url": "memory://", "cache_url": "", "monitoring": False, **settings}
     client = PersonaClient(ClientSettings.model_validate(given))
     client._core._connect = lambda client_id: loopback.fleet(rations)  # type: ignore[method-assign]  # noqa: ARG005
     try:

@@ -43,7 +43,8 @@ class Table:
         return True
 
     def settle(self, ids: list[str]) -> None:
-        for waiter, _ in self.pending.settle([(job_id, Outcome(job_id, Status.OK)) for job_id in ids]):
+        woken, _ = self.pending.settle([(job_id, Outcome(job_id, Status.OK)) for job_id in ids])
+        for waiter, _ in woken:
             self.woken.append(waiter)
         for job_id in ids:
             self.request.pop(job_id, None)
@@ -121,7 +122,7 @@ def test_whoever_waits_for_the_broker_is_told_once(steps: list[tuple[str, str]])
                 sent.add(job_id)
         elif step == "settle":
             outcome = Outcome(job_id, Status.OK)
-            woken = [one for one in pending.settle([(job_id, outcome)]) if one[0] != "the caller"]
+            woken = [one for one in pending.settle([(job_id, outcome)])[0] if one[0] != "the caller"]
             assert {waiter for waiter, _ in woken} == waiting.pop(job_id, set())
             assert all(told == outcome for _, told in woken)
             sent.discard(job_id)

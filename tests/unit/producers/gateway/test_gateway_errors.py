@@ -41,6 +41,7 @@ RAISED: dict[str, tuple[BaseException, int, str, str | None]] = {
     "failed": (client.JobFailed("id", "BUG", "it broke"), 500, "JOB_FAILED", None),
     "dead": (client.JobDead("id", "HANG", "it hangs"), 500, "JOB_DEAD", None),
     "full": (client.Overloaded("it is full", 1.2), 503, "OVERLOADED", "2"),
+    "rationed": (client.Rationed("the rate limit is reached", 1.2), 503, "OVERLOADED", "2"),
     "the broker is away": (client.Unavailable("the broker", WORDS), 503, "UNAVAILABLE", "2"),
     "the broker is a replica": (client.NotWritable("the broker", WORDS), 503, "UNAVAILABLE", "2"),
     "the broker refuses us": (client.AccessDenied("the broker", WORDS), 503, "UNAVAILABLE", "2"),
