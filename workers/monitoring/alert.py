@@ -34,7 +34,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     *since_s* is when it was first judged so, *fired_s* when that was often enough, *seen_s* when it was last
     judged so.  *told_s* is when people were told of it; None: not yet, because a graver one of the same says
-    it (*inhibited_by*), it is silenced (*silenced_by*: the silence's id) or it came back too soon.
+    it (*inhibited_by*: that rule), it is silenced (*silenced_by*: the silence's id) or it came back too soon.
     """
 
     id: str

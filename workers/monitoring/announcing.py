@@ -1,9 +1,9 @@
 """Who is to be told of what, now: inhibition, silences, cooldown, grouping.  Pure.
 
-Of alerts that go on, people are told once, unless a graver rule of the same says it already, somebody has
-silenced it, or they were told of its like a short while ago; then they are told when that has ended, if the
-alert still goes on.  Of the end they are told if they were told of the beginning, silence or not.  What is
-to be told at one time goes in one notice of its kind.
+Of alerts that go on, people are told once, unless a graver rule of the same says it already or is about to,
+somebody has silenced it, or they were told of its like a short while ago; then they are told when that has
+ended, if the alert still goes on.  Of the end they are told if they were told of the beginning, silence or
+not.  What is to be told at one time goes in one notice of its kind.
 
 Units:   seconds since the Unix epoch.
 Errors:  none.
@@ -60,24 +60,24 @@ def notice_of(kind: NoticeKind, alerts: Sequence[Alert], now_s: float) -> Notice
 
 
 def _with_graver(tracks: list[Track], rules: Rules) -> list[tuple[Track, str | None]]:
-    """Return each track with the id of an open alert that says all that its own would."""
-    opened = [track for track in tracks if track.open and track.cause == "breach" and track.rule in rules]
-    found = []
-    for track in tracks:
-        graver = None
-        if track.cause == "breach" and track.rule in rules:
-            graver = next(
-                (
-                    other.alert.id
-                    for other in opened
-                    if other.alert is not None
-                    and other.labels == track.labels
-                    and inhibits(rules[other.rule], rules[track.rule])
-                ),
-                None,
-            )
-        found.append((track, graver))
-    return found
+    """Return each track with the rule that says all that its own would, or is about to."""
+    broken = [track for track in tracks if (track.open or track.broken) and track.cause == "breach"]
+    return [(track, _graver(track, broken, rules)) for track in tracks]
+
+
+def _graver(track: Track, broken: list[Track], rules: Rules) -> str | None:
+    if track.cause != "breach" or track.rule not in rules:
+        return None
+    return next(
+        (
+            other.rule
+            for other in broken
+            if other.labels == track.labels
+            and other.rule in rules
+            and inhibits(rules[other.rule], rules[track.rule])
+        ),
+        None,
+    )
 
 
 def _marked(track: Track, graver: str | None, silences: Sequence[Silence], now_s: float) -> Track:

@@ -9,6 +9,7 @@ Errors:  none.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 from typing import Literal
 
 from workers.monitoring.history import Reading
@@ -19,6 +20,7 @@ from workers.monitoring.wording import figure, lasting
 _MOVED = 4.0  # robust deviations by which a collection has moved
 _TOGETHER = 0.6  # how closely it must follow the one that is alerted of
 _MOST_ALONG = 3
+_LATEST, _BEGUN = 3, 6  # minutes: what is now, and since when it may have begun
 
 
 Finding = Literal["broken", "fine", "unknown"]
@@ -117,22 +119,21 @@ class Moved:
         return f"{self.collection} {figure(self.became, self.unit)} (was {figure(self.was, self.unit)})"
 
 
-def along(target: Values, others: Mapping[str, tuple[str, Values]], last: int = 5) -> list[Moved]:
+def along(target: Values, others: Mapping[str, tuple[str, Values]]) -> list[Moved]:
     """Return which of the *others* (name -> unit, line) moved when *target* did, the closest first.
 
-    Moved has what is, in its *last* minutes, far from its own usual, and goes up and down with the target.
+    Moved has what is, in its last three minutes, far from its own usual, and moves like the target.
     """
     found = []
     for name, (unit, line) in others.items():
-        usual, latest = present(line[:-last]), present(line[-last:])
+        usual, latest = present(line[:-_BEGUN]), present(line[-_LATEST:])
         closeness = correlation(target, line)
         if not usual or not latest or closeness is None or abs(closeness) < _TOGETHER:
             continue
-        became = sum(latest) / len(latest)
+        became = median(latest)
         score = robust_score(became, usual)
         if score is not None and abs(score) >= _MOVED:
-            was = sorted(usual)[len(usual) // 2]
-            found.append(Moved(name, unit, was, became, abs(closeness)))
+            found.append(Moved(name, unit, median(usual), became, abs(closeness)))
     found.sort(key=lambda moved: (-moved.closeness, moved.collection))
     return found[:_MOST_ALONG]
 

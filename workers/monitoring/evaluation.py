@@ -63,7 +63,8 @@ class AlertEvaluator:
             work.tell(notice, channels)
             for alert in notice.alerts:
                 logger.info("alert %s %s: %s, %s", alert.id, notice.kind, alert.rule, alert.said)
-        work.tracks = [track for track in tracks if not idle(self.rules.get(track.rule), track, now_s)]
+        work.forgotten = [track for track in tracks if idle(self.rules.get(track.rule), track, now_s)]
+        work.tracks = [track for track in tracks if track not in work.forgotten]
 
 
 def due_of(judged: Mapping[str, float], rules: Iterable[Rule], now_s: float) -> list[Rule]:

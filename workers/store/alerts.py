@@ -44,11 +44,15 @@ _pack = msgspec.msgpack.Encoder().encode  # as workers.monitoring.notifier reads
 
 @dataclass(slots=True)
 class Evaluation:
-    """What is known when an evaluation begins; what it has become is written when the block ends well."""
+    """What is known when an evaluation begins; what it has become is written when the block ends well.
 
-    judged: dict[str, float]  # rule -> when
+    *judged*: when, by rule.  *forgotten*: tracks that need not be remembered; their alerts are kept.
+    """
+
+    judged: dict[str, float]
     tracks: list[Track]
     silences: list[Silence]
+    forgotten: list[Track] = field(default_factory=list)
     _notices: list[tuple[Notice, Collection[str]]] = field(default_factory=list)
 
     def tell(self, notice: Notice, channels: Collection[str]) -> None:
@@ -93,7 +97,7 @@ class AlertStore:
             before = _tracks(connection)
             work = Evaluation(judged, list(before), _silences(connection, now_s))
             yield work
-            _keep(connection, before, work.tracks)
+            _keep(connection, before, work.tracks, work.forgotten)
             for notice, channels in work._notices:  # noqa: SLF001 - its other half
                 outbox.put(connection, notice.id, int(notice.at_s * 1000), _pack(notice), channels)
             changed: dict[str, object] = {"judged": written(work.judged)}
@@ -186,18 +190,19 @@ def _tracks(connection: sa.Connection) -> list[Track]:
     return found
 
 
-def _keep(connection: sa.Connection, before: list[Track], after: list[Track]) -> None:
-    """Write what has changed; tracks that are not there any more are deleted, their alerts stay."""
+def _keep(connection: sa.Connection, before: list[Track], after: list[Track], forgotten: list[Track]) -> None:
+    """Write what has changed."""
     known = {track.key: track for track in before}
-    for track in after:
-        old = known.pop(track.key, None)
-        if track == old:
-            continue
+    for track in (*after, *forgotten):
+        old = known.get(track.key)
         if track.alert is not None and (old is None or old.alert != track.alert):
             put(connection, ALERTS, alert_row(track.alert))
-        put(connection, TRACKS, track_row(track))
-    if known:
-        connection.execute(sa.delete(TRACKS).where(TRACKS.c.key.in_(known)))
+    for track in after:
+        if track != known.get(track.key):
+            put(connection, TRACKS, track_row(track))
+    gone = known.keys() - {track.key for track in after}
+    if gone:
+        connection.execute(sa.delete(TRACKS).where(TRACKS.c.key.in_(gone)))
 
 
 def _silences(connection: sa.Connection, since_s: float) -> list[Silence]:

@@ -160,7 +160,7 @@ def test_the_graver_rule_speaks_for_the_milder_one() -> None:
         ("response_time_critical", "eu"),
         ("response_time_high", "us"),
     ]
-    assert alert_of(both[0]).inhibited_by == alert_of(both[1]).id
+    assert alert_of(both[0]).inhibited_by == "response_time_critical"
 
     better = after([GOOD] * 3, rule=CRITICAL, begun=both[1], at_s=START_S + 180)
     left, notices = announce([both[0], better], RULES, (), START_S + 301)
@@ -169,6 +169,21 @@ def test_the_graver_rule_speaks_for_the_milder_one() -> None:
         ("resolved", ["response_time_critical"]),
     ]
     assert alert_of(left[0]).inhibited_by is None
+
+
+def test_the_milder_one_waits_while_the_graver_one_may_be_about_to_fire() -> None:
+    """A rate that climbs passes 0.5 % before it passes 1 %: people hear of it once."""
+    both = [after([BAD] * 3), after([GOOD, BAD, BAD], rule=CRITICAL)]
+    both, notices = announce(both, RULES, (), START_S + 121)
+    assert notices == []
+    either = [after([BAD], begun=both[0], at_s=START_S + 180), step(CRITICAL, both[1], BAD, START_S + 180)]
+    assert [
+        [alert.rule for alert in notice.alerts] for notice in announce(either, RULES, (), START_S + 181)[1]
+    ] == [["response_time_critical"]]
+    neither = [either[0], step(CRITICAL, both[1], GOOD, START_S + 180)]
+    assert [
+        [alert.rule for alert in notice.alerts] for notice in announce(neither, RULES, (), START_S + 181)[1]
+    ] == [["response_time_high"]]
 
 
 def silence(**given: Any) -> Silence:
