@@ -38,5 +38,5 @@ task_runtime_metric_buckets = [0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0
 natural_time = False  # what happened at 03:12 is looked for in logs
 
 # -- how the fleet is asked -------------------------------------------------------------------------
-inspect_timeout = 3000.0  # ms
+inspect_timeout = 1500.0  # ms; a worker answers between two batches, and a page waits for all of it
 enable_events = True  # workers tell of tasks while it runs, and not else

@@ -16,8 +16,6 @@ from flower.views.monitor import Metrics  # type: ignore[import-untyped]
 from tornado.template import DictLoader
 from tornado.web import authenticated, url
 
-from infra.flower.runs import Runs, newest_runs
-
 THEIRS = Path(urls.settings["template_path"])
 OURS = Path(__file__).with_name("templates")
 FLOWERS_NAVBAR = "flower-navbar.html"  # Flower's own, for ours to include
@@ -50,7 +48,9 @@ class Batches(BaseHandler):  # type: ignore[misc]
     @authenticated
     async def get(self) -> None:
         """Answer with a page that looks again by itself."""
-        runs: Runs = await asyncio.to_thread(newest_runs)
+        from infra.flower.runs import newest_runs  # noqa: PLC0415 - 15 MB, which are needed here only
+
+        runs = await asyncio.to_thread(newest_runs)
         self.set_header("Refresh", str(_REFRESH_S))
         self.render("batches.html", runs=runs.found, trouble=runs.trouble)
 

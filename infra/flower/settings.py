@@ -28,7 +28,7 @@ class FlowerSettings(IonSettings):
     cookie_secret: SecretStr | None = Field(
         default=None, description="signs sessions where Flower asks an OAuth provider; none: one is made"
     )
-    max_tasks: int = Field(default=10_000, ge=100, le=100_000, description="rows kept, 5 kB each")
+    max_tasks: int = Field(default=5_000, ge=100, le=100_000, description="rows kept, 5 kB each")
     save_every_s: int = Field(default=60, ge=5, description="how often its rows are written down")
     dashboards_url: str | None = Field(
         default=None, description="the gateway whose /dashboards to link to; `ion up` names its own"
