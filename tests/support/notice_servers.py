@@ -226,7 +226,8 @@ class Mails:
         _ = server, session, envelope, mechanism
         assert isinstance(given, LoginPassword)
         known = self.users.get(given.login.decode())
-        return AuthResult(success=known is not None and known.encode() == given.password)
+        right = known is not None and known.encode() == given.password
+        return AuthResult(success=right, handled=False)
 
 
 class _Controller(Controller):

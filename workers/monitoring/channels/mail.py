@@ -64,13 +64,15 @@ class MailChannel:
             raise _error("recipients", min(code for code, _ in error.recipients.values())) from None
         except smtplib.SMTPResponseException as error:
             raise _error(type(error).__name__.removeprefix("SMTP"), error.smtp_code) from None
-        except smtplib.SMTPNotSupportedError:
+        except smtplib.SMTPServerDisconnected:
+            raise Away("the mail server hung up") from None
+        except smtplib.SMTPException:  # no STARTTLS, no login, or none that both know
             raise Refused("the mail server cannot do what ION_ALERT_SMTP_* ask for") from None
         except ssl.SSLCertVerificationError:
             raise Refused("the mail server's certificate is not trusted") from None
         except TimeoutError:
             raise Away(f"no answer within {self._server.timeout_s:g} s") from None
-        except (smtplib.SMTPException, OSError) as error:
+        except OSError as error:
             raise Away(f"not reached: {type(error).__name__}") from None
         if refused:
             logger.warning("e-mail: %d of %d recipients were refused", refused, len(self._recipients))

@@ -9,8 +9,8 @@ import email.utils
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from workers.monitoring.channels.errors import Away, Busy, Refused
@@ -33,46 +33,33 @@ class Answer:
     said: str
 
 
+@dataclass(frozen=True, slots=True)
 class Poster:
-    """Posts to one *url*, which may be a secret and is shown nowhere.
+    """Posts to one *url*, which may be a secret and is shown nowhere.  Keeps no connection open."""
 
-    Made in the process and thread that uses it, closed by whoever made it.
-    """
+    url: str = field(repr=False)
+    timeout_s: float
 
-    def __init__(self, url: str, timeout_s: float) -> None:
+    def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Post *body*; return what was said to it, unless it was not taken."""
         import httpx  # noqa: PLC0415 - for those who have such a channel
 
         for name in ("httpx", "httpcore"):  # they log addresses, and ours are secrets
             logging.getLogger(name).setLevel(logging.WARNING)
-        self._url, self._timeout_s = url, timeout_s
-        self._client: httpx.Client = httpx.Client(
-            timeout=timeout_s, follow_redirects=False, trust_env=not is_loopback(url)
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
-        """Post *body*; return what was said to it, unless it was not taken."""
-        import httpx  # noqa: PLC0415
-
-        deadline = time.monotonic() + self._timeout_s
+        deadline = time.monotonic() + self.timeout_s
+        trusting = not is_loopback(self.url)  # of proxies that the environment names
         try:
-            with self._client.stream("POST", self._url, content=body, headers=dict(headers)) as response:
+            with (
+                httpx.Client(timeout=self.timeout_s, follow_redirects=False, trust_env=trusting) as client,
+                client.stream("POST", self.url, content=body, headers=dict(headers)) as response,
+            ):
                 said = _read(response, deadline)
         except httpx.TimeoutException:
-            raise Away(f"no answer within {self._timeout_s:g} s") from None
+            raise Away(f"no answer within {self.timeout_s:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Away(f"not reached: {type(error).__name__}") from None
         _check(response.status_code, said, response.headers.get("retry-after"), time.time())
         return Answer(response.status_code, said)
-
-    def close(self) -> None:
-        """Hang up."""
-        self._client.close()
 
 
 def is_loopback(url: str) -> bool:

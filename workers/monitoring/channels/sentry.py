@@ -57,7 +57,6 @@ class SentryChannel:
             default_integrations=False,
             auto_enabling_integrations=False,
             auto_session_tracking=False,
-            send_default_pii=False,
             send_client_reports=False,
             max_breadcrumbs=0,
         )
