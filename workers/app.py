@@ -61,6 +61,7 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
             recorder=recorder,
             tracing=seen.tracing,
             check_ins=seen.check_ins,
+            trails=settings.trail,
         )
 
     slot = RuntimeSlot(build_runtime)

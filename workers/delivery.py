@@ -1,10 +1,11 @@
 """How a message came to this worker."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from workers.contract.dead_letters import Sighting
+from workers.contract.payloads import is_shown
 
 LOST_HEADER = "ion-lost"  # our transport's count of the workers that were lost with the message
 STORY_HEADER = "ion-story"  # our transport's story of it: [server's ms, what, worker], oldest first
@@ -20,6 +21,7 @@ class Delivery:
     """One delivery of a message: for which *task*, from which *queue*, to which *worker*.
 
     *lost*: how many workers were lost with this message so far; *story*: when and which, oldest first.
+    *shown*: what operators see of it.
     """
 
     task: str = ""
@@ -27,6 +29,7 @@ class Delivery:
     worker: str = ""
     lost: int = 0
     story: tuple[Sighting, ...] = ()
+    shown: str = field(default="", compare=False)
 
 
 FIRST = Delivery()
@@ -40,7 +43,10 @@ def delivery_of(headers: Mapping[str, Any] | None, task: str, queue: str, worker
     told = headers if headers is not None else {}
     lost = max(_count(told.get(LOST_HEADER)), _count(told.get(COUNT_HEADER)))
     story = _story(told.get(STORY_BEFORE_HEADER)) + _story(told.get(STORY_HEADER))
-    return Delivery(task, queue, worker, lost + _count(told.get(LOST_BEFORE_HEADER)), story[-_LONGEST_STORY:])
+    lost += _count(told.get(LOST_BEFORE_HEADER))
+    shown = str(told.get("argsrepr"))
+    shown = shown[:_LONGEST_WORD] if is_shown(shown) else ""
+    return Delivery(task, queue, worker, lost, story[-_LONGEST_STORY:], shown)
 
 
 def _count(told: object) -> int:

@@ -154,6 +154,7 @@ class Runtime:
     tell: Tell = tell_nobody
     tracing: Tracing = field(default_factory=NoTracing)
     check_ins: CheckIns = field(default_factory=NoCheckIns)
+    trails: bool = True  # whether batches leave a trail, for whoever follows a job
     chance: Callable[[], float] = random.random
     careful: threading.Lock = field(default_factory=threading.Lock)
 

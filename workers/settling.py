@@ -67,14 +67,19 @@ NO_JOURNAL = Journal()
 class Settlements(Protocol):
     """Where batches are settled."""
 
-    def settle(self, reply_to: str, batch_id: str, mark: Mark, reply: bytes | None) -> Mark | None:
-        """Set *mark* and send the packed *reply*, if any; None.
+    def settle(
+        self, reply_to: str, batch_id: str, mark: Mark, reply: bytes | None, trail: bytes = b""
+    ) -> Mark | None:
+        """Set *mark*, send the packed *reply*, if any, and leave the packed *trail*, if any; None.
 
-        A mark that is there already stays as it is and is returned, and nothing is sent.
+        A mark that is there already stays as it is and is returned, and nothing is sent or left.
         """
 
-    def record(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Keep the *outcomes* of durable jobs; return those that hold, an earlier one before a later."""
+    def record(self, outcomes: Sequence[Outcome], trail: bytes = b"") -> list[Outcome]:
+        """Keep the *outcomes* of durable jobs, with the *trail* of their batch; return those that hold.
+
+        An earlier one holds before a later.
+        """
 
     def look(self, reply_to: str, batch_id: str) -> tuple[Mark | None, Journal]:
         """Return a batch's mark, if it has one, and what a lost worker wrote of it."""
@@ -89,7 +94,8 @@ class Settlements(Protocol):
         """Give the connections back."""
 
 
-# KEYS: mark, reply list.  ARGV: mark, its life in s, reply or '', the list's life in s.
+# KEYS: mark, reply list, trail.  ARGV: mark, its life in s, reply or '', the list's life in s, what to leave
+# of the batch or '', how many such there may be, their life in s.
 _SETTLE = b"""
 local there = redis.call('GET', KEYS[1])
 if there then return there end
@@ -98,15 +104,22 @@ if ARGV[3] ~= '' then
   redis.call('EXPIRE', KEYS[2], ARGV[4])
 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
+if ARGV[5] ~= '' then
+  redis.call('LPUSH', KEYS[3], ARGV[5])
+  redis.call('LTRIM', KEYS[3], 0, ARGV[6] - 1)
+  redis.call('EXPIRE', KEYS[3], ARGV[7])
+end
 return false
 """
 
-# KEYS: the job's hash.  ARGV: packed outcome, '1' if it is final, life in s.  Field f: a final one is there.
+# KEYS: the job's hash.  ARGV: packed outcome, '1' if it is final, life in s, the trail or ''.  Field f: a
+# final outcome is there.
 _RECORD = b"""
 local held = redis.call('HGET', KEYS[1], 'f') and redis.call('HGET', KEYS[1], 'o')
 if held then return held end
 redis.call('HSET', KEYS[1], 'o', ARGV[1])
 if ARGV[2] == '1' then redis.call('HSET', KEYS[1], 'f', '1') end
+if ARGV[4] ~= '' then redis.call('HSET', KEYS[1], 't', ARGV[4]) end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return false
 """
@@ -130,7 +143,9 @@ class RedisSettlements:
         self._settle_sha: str | None = None
         self._record_sha: str | None = None
 
-    def settle(self, reply_to: str, batch_id: str, mark: Mark, reply: bytes | None) -> Mark | None:
+    def settle(
+        self, reply_to: str, batch_id: str, mark: Mark, reply: bytes | None, trail: bytes = b""
+    ) -> Mark | None:
         """Set *mark* and send *reply*, or return the mark that is there, and count a duplicate."""
 
         def run(client: "redis.Redis") -> bytes | None:
@@ -138,13 +153,17 @@ class RedisSettlements:
                 self._settle_sha = client.script_load(_SETTLE)
             there: bytes | None = client.evalsha(
                 self._settle_sha,
-                2,
+                3,
                 names.settled_key(reply_to, batch_id),
                 names.reply_key(reply_to),
+                names.trail_key(reply_to),
                 _DONE if mark is DONE else msgspec.json.encode(mark),
                 names.SETTLED_TTL_S,
                 b"" if reply is None else reply,
                 names.REPLY_TTL_S,
+                trail,
+                names.MOST_TRAIL,
+                names.TRAIL_TTL_S,
             )
             if there is not None:
                 client.incr(names.DUPLICATES_KEY)
@@ -153,7 +172,7 @@ class RedisSettlements:
         there = self._asking(run)
         return None if there is None else _decode_mark(there)
 
-    def record(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    def record(self, outcomes: Sequence[Outcome], trail: bytes = b"") -> list[Outcome]:
         """Keep *outcomes*, all in one round trip; return those that hold."""
 
         def run(client: "redis.Redis") -> list[bytes | None]:
@@ -163,7 +182,8 @@ class RedisSettlements:
                 for outcome in outcomes:
                     final = b"1" if outcome.status in FINAL else b""
                     key = names.outcome_key(outcome.id)
-                    pipe.evalsha(self._record_sha, 1, key, _encode(outcome), final, names.OUTCOME_TTL_S)
+                    told = (_encode(outcome), final, names.OUTCOME_TTL_S, trail)
+                    pipe.evalsha(self._record_sha, 1, key, *told)
                 return list(pipe.execute())
 
         held = self._asking(run)

@@ -120,9 +120,11 @@ class Loopback:
         _ = reply_to
         self._replies.put(packed)
 
-    def settle(self, reply_to: str, batch_id: str, mark: Mark, reply: bytes | None) -> Mark | None:
+    def settle(
+        self, reply_to: str, batch_id: str, mark: Mark, reply: bytes | None, trail: bytes = b""
+    ) -> Mark | None:
         """Take a batch's one reply."""
-        _ = reply_to
+        _ = reply_to, trail
         if batch_id in self.marks:
             return self.marks[batch_id]
         self.marks[batch_id] = mark
@@ -130,8 +132,9 @@ class Loopback:
             self._replies.put(reply)
         return None
 
-    def record(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    def record(self, outcomes: Sequence[Outcome], trail: bytes = b"") -> list[Outcome]:
         """Keep outcomes of durable jobs, as the reply store does."""
+        _ = trail
         for outcome in outcomes:
             held = self.ended.get(outcome.id)
             if held is None or held.status not in FINAL:

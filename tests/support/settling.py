@@ -22,11 +22,14 @@ class MemorySettlements:
         self.marks: dict[tuple[str, str], Mark] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.journals: dict[str, Journal] = {}
+        self.trails: list[bytes] = []
         self.duplicates = 0
         self.broken = False
         self._on_reply = on_reply
 
-    def settle(self, reply_to: str, batch_id: str, mark: Mark, reply: bytes | None) -> Mark | None:
+    def settle(
+        self, reply_to: str, batch_id: str, mark: Mark, reply: bytes | None, trail: bytes = b""
+    ) -> Mark | None:
         """Settle once."""
         self._ask()
         there = self.marks.get((reply_to, batch_id))
@@ -34,13 +37,15 @@ class MemorySettlements:
             self.duplicates += 1
             return there
         self.marks[reply_to, batch_id] = mark
+        self.trails += [trail] if trail else []
         if reply is not None:
             self.replies.append((reply_to, reply))
             self._on_reply(reply_to, reply)
         return None
 
-    def record(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    def record(self, outcomes: Sequence[Outcome], trail: bytes = b"") -> list[Outcome]:
         """Keep what is not final already."""
+        _ = trail
         self._ask()
         for outcome in outcomes:
             held = self.outcomes.get(outcome.id)

@@ -35,6 +35,8 @@ BROKER_PREFIX = f"{KEY_PREFIX}{{broker}}:"  # of the broker's keys; the braces p
 REPLY_TTL_S = 120  # replies that nobody has fetched for so long are dropped with their list
 SETTLED_TTL_S = 300  # how long a batch is known to have its end (150 bytes): a message comes again in 15 s
 OUTCOME_TTL_S = 3_600  # how long the outcome of a durable job can be asked for
+TRAIL_TTL_S = 3_600  # how long a client's latest batches can be followed
+MOST_TRAIL = 1_000  # batches of one client, of 200 bytes each
 WORK_TTL_S = 3_600  # how long it is known which job of a batch was at work when its worker was lost
 
 DUPLICATES_KEY = f"{KEY_PREFIX}count:duplicates"  # how many deliveries of settled batches came; permanent
@@ -74,8 +76,16 @@ def settled_key(client_id: str, batch_id: str) -> str:
     return f"{KEY_PREFIX}settled:{{{client_id}}}:{batch_id}"
 
 
+def trail_key(client_id: str) -> str:
+    """Return the list of what workers noted of a client's latest batches; in the slot of its replies."""
+    return f"{KEY_PREFIX}trail:{{{client_id}}}"
+
+
 def outcome_key(job_id: str) -> str:
-    """Return the hash of a durable job: ``d``, its request's digest, and ``o``, its packed outcome."""
+    """Return the hash of a durable job: ``d``, its request's digest, and ``o``, its packed outcome.
+
+    For whoever follows it: ``a``, when and in which batch it was sent, and ``t``, how that was settled.
+    """
     return f"{KEY_PREFIX}outcome:{job_id}"
 
 

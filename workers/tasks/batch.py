@@ -25,6 +25,7 @@ from workers.tasks.answering import Kind, NotNow, answer, unpack
 from workers.tasks.burying import bury
 from workers.tasks.opening import open_batch, refuse
 from workers.tasks.parting import send_parts
+from workers.tasks.trailing import trail_of
 from workers.watchdog import Work
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ def answer_batch(payload: bytes, delivery: Delivery, runtime: Runtime, kind: Kin
         with runtime.tracing.batch(batch, delivery) as span:
             traced = kind if span is NO_SPAN else replace(kind, answer=span.around(kind.answer))
             answering = _Answering(batch, delivery, runtime, traced, work, taken_up_ms, runtime.chance())
+            answering.trace_id = span.trace_id
             answering.run()
         return answering.told
     finally:
@@ -79,6 +81,7 @@ class _Answering:
     again: dict[int, float] = field(default_factory=dict)  # jobs to try once more, and after how many s
     durable: list[int] = field(default_factory=list)  # places of durable jobs
     told: str = "its end was there before"  # to operators, of how it went
+    trace_id: str | None = None
 
     def run(self) -> None:
         """Do with the batch what its history demands."""
@@ -190,17 +193,19 @@ class _Answering:
             wait_ms = int(min(again.values()) * 1000)
             mark = Mark(parts=[Part("again", list(again), careful, again=True, wait_ms=wait_ms)])
         kept = [place for place in self.durable if place not in again]
+        outcomes = [end for end in ends if end is not _LATER] if again else ends
+        times_ms = (self._queued_ms(), runtime.now_ms() - self.taken_up_ms)
+        trail = b""
+        if runtime.trails:
+            trail = trail_of(batch, self.delivery, outcomes, mark, times_ms, self.trace_id)
         if kept:
-            held = runtime.settlements.record([ends[place] for place in kept])
+            held = runtime.settlements.record([ends[place] for place in kept], trail)
             for place, end in zip(kept, held, strict=True):
                 ends[place] = end
-        reply = Reply(
-            batch_id=batch.id,
-            queued_ms=self._queued_ms(),
-            worked_ms=runtime.now_ms() - self.taken_up_ms,
-            outcomes=[end for end in ends if end is not _LATER] if again else ends,
-        )
-        there = runtime.settlements.settle(batch.reply_to, batch.id, mark, compress(_encode(reply)))
+            outcomes = [end for end in ends if end is not _LATER]
+        reply = Reply(batch_id=batch.id, queued_ms=times_ms[0], worked_ms=times_ms[1], outcomes=outcomes)
+        packed = compress(_encode(reply))
+        there = runtime.settlements.settle(batch.reply_to, batch.id, mark, packed, trail)
         if there is None:
             left_out = [f"{len(part.jobs)} {'again' if part.again else 'apart'}" for part in mark.parts]
             self.told = ", ".join(filter(None, (shown_ends(reply.outcomes), *left_out)))
