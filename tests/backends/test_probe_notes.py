@@ -1,0 +1,57 @@
+"""What those who look at a fleet leave each other: on a real Valkey."""
+
+import pytest
+
+from tests.support.valkey import Server
+from workers.contract import names
+from workers.monitoring.probe_notes import LOST_S, ProbeNotes
+
+NOW_S = 1_800_000_000.0
+
+
+@pytest.fixture
+def notes(valkey: Server) -> ProbeNotes:
+    valkey.client.flushall()
+    return ProbeNotes(valkey.client)
+
+
+def test_one_looks_at_a_region_each_ten_seconds(notes: ProbeNotes, valkey: Server) -> None:
+    assert [notes.due("eu"), notes.due("eu"), notes.due("us")] == [True, False, True]
+    assert 9_000 < valkey.client.pttl(names.probing_key("eu")) <= 9_500
+
+
+def test_a_worker_that_is_gone_is_told_of_for_an_hour(notes: ProbeNotes) -> None:
+    assert notes.lost(["a", "b"], NOW_S) == []
+    assert notes.lost(["b"], NOW_S + 10) == ["a"]
+    assert notes.lost([], NOW_S + LOST_S - 1) == ["a", "b"]
+    assert notes.lost([], NOW_S + LOST_S + 5) == ["b"]
+    assert notes.lost(["a"], NOW_S + LOST_S + 20) == []
+
+
+def test_of_duplicates_the_rise_is_told_once(notes: ProbeNotes, valkey: Server) -> None:
+    """A count that is there already when it is first seen came before anybody looked."""
+    valkey.client.set(names.DUPLICATES_KEY, 7)
+    assert notes.duplicates() == 0
+    valkey.client.incrby(names.DUPLICATES_KEY, 3)
+    assert [notes.duplicates(), notes.duplicates()] == [3, 0]
+    valkey.client.delete(names.DUPLICATES_KEY)
+    assert notes.duplicates() == 0
+
+
+def test_the_latest_tick_tells_how_late_it_was(notes: ProbeNotes, valkey: Server) -> None:
+    """Sent 40 ms and 1.5 s after their slots began; one of an hour ago tells nothing of now."""
+    now_ms = int(NOW_S * 1000)
+    assert notes.beat_lag_s(NOW_S) is None
+    for entry, begun_ms, late_ms in (("a", 5_000, 40), ("b", 9_000, 1_500), ("c", 3_600_000, 900_000)):
+        note = f"{now_ms - begun_ms} {now_ms - begun_ms + late_ms}"
+        valkey.client.hset(names.BEAT_SLOTS, entry, note)
+    assert notes.beat_lag_s(NOW_S) == 1.5
+
+
+def test_every_key_lapses(notes: ProbeNotes, valkey: Server) -> None:
+    notes.due("eu")
+    notes.lost(["a"], NOW_S)
+    notes.duplicates()
+    keys = valkey.client.keys()
+    assert len(keys) == 3
+    assert min(valkey.client.ttl(key) for key in keys) > 0
