@@ -87,7 +87,7 @@ def test_nobody_sees_anything_without_the_password(watched: WatchedStack) -> Non
             closed = (HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
             assert path in OPEN or status in closed, (path, status)
     assert watched.browser.get("/metrics").status_code == HTTPStatus.UNAUTHORIZED
-    assert watched.get("/metrics").text.count("flower_events_total{")
+    assert "flower_events_total" in watched.get("/metrics").text
 
 
 def test_it_is_there_for_this_machine_only(watched: WatchedStack) -> None:
