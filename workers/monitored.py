@@ -107,9 +107,11 @@ class Parts:
         self.opened.store.close()
 
 
-def build_evaluator(opened: Opened) -> Evaluator:  # noqa: ARG001 - there are no rules yet
+def build_evaluator(opened: Opened) -> Evaluator:
     """Return what judges the alert rules; called once in a process, in a thread of monitoring."""
-    return NoEvaluator()
+    from workers.alerting import open_evaluator  # noqa: PLC0415 - see open_parts
+
+    return open_evaluator(opened.settings, opened.store, opened.history, opened.recorder, opened.now_s)
 
 
 def build_digester(opened: Opened) -> Digester:  # noqa: ARG001 - there are no channels yet

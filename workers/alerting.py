@@ -1,0 +1,81 @@
+"""The composition of what judges the alert rules and tells people: for workers, and for the beat.
+
+Rules that cannot be read are no reason to be blind: ours hold then, and the log says why.  So it is with
+channels whose settings are wrong: notices go to the log.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from workers.monitoring.alert_settings import AlertSettings
+from workers.monitoring.channel_settings import ChannelSettings
+from workers.monitoring.channels.channel import Channel
+from workers.monitoring.channels.errors import ChannelError
+from workers.monitoring.channels.opening import open_channels
+from workers.monitoring.errors import InvalidRules
+from workers.monitoring.evaluation import AlertEvaluator
+from workers.monitoring.history import History, Reader
+from workers.monitoring.notifier import ChannelNotifier
+from workers.monitoring.outbox import Outbox
+from workers.monitoring.recorder import Recorder
+from workers.monitoring.rules import Rules, load_rules
+from workers.observability.sentry import release
+from workers.settings import WorkerSettings
+from workers.store.alerts import AlertStore
+from workers.store.engine import Store
+from workers.store.outbox import SqlOutbox
+
+logger = logging.getLogger(__name__)
+
+
+def open_evaluator(
+    settings: WorkerSettings,
+    store: Store,
+    history: History,
+    recorder: Recorder,
+    now_s: Callable[[], float] = time.time,
+) -> AlertEvaluator:
+    """Return what judges the rules by *history* and keeps alerts in *store*; connects to nothing yet."""
+    notifier = open_notifier(settings, SqlOutbox(store), recorder, now_s)
+    rules = rules_of(AlertSettings().alert_rules)
+    return AlertEvaluator(rules, Reader(history), AlertStore(store), notifier, now_s)
+
+
+def open_notifier(
+    settings: WorkerSettings, outbox: Outbox, recorder: Recorder, now_s: Callable[[], float] = time.time
+) -> ChannelNotifier:
+    """Return what sends the notices of *outbox* by the channels that the settings ask for."""
+    try:
+        given = ChannelSettings()
+    except ValidationError as error:
+        logger.error("alerts are written to the log only: %s", _said(error))  # noqa: TRY400 - it says all
+        given = ChannelSettings.model_construct()  # as if none of them were set
+    return ChannelNotifier(outbox, _channels(given, settings), given.give_up_s, recorder, now_s)
+
+
+def rules_of(own: Path | None) -> Rules:
+    """Return the rules as *own* changes them, or ours when it cannot be used."""
+    try:
+        return load_rules(own)
+    except InvalidRules as error:
+        logger.error("the alert rules of ION_ALERT_RULES are not used: %s", error)  # noqa: TRY400 - likewise
+        return load_rules()
+
+
+def _channels(given: ChannelSettings, settings: WorkerSettings) -> dict[str, Channel]:
+    dsn = None if settings.sentry_dsn is None else settings.sentry_dsn.get_secret_value() or None
+    try:
+        return open_channels(given, dsn, source=f"ion {settings.region}", release=release())
+    except ChannelError as error:
+        logger.error("alerts do not go to Sentry: %s", error.why)  # noqa: TRY400 - likewise
+        return open_channels(given, source=f"ion {settings.region}")
+
+
+def _said(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    field = "_".join(str(part) for part in first["loc"]).upper()
+    return f"ION_ALERT_{field} is not valid: {first['msg'].removeprefix('Value error, ')}"
