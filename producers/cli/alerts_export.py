@@ -38,7 +38,7 @@ def export(
     ] = None,
     rules: Annotated[
         Path | None,
-        typer.Option("--rules", envvar="ION_ALERT_RULES", help="A file of rules of your own, added to ours."),
+        typer.Option("--rules", metavar="FILE", help="Rules of your own; default: those of ION_ALERT_RULES."),
     ] = None,
     faster: Annotated[
         float,
@@ -53,12 +53,13 @@ def export(
     The files say the same as the rules that the fleet judges itself (`ion alerts rules`).  Links, mail and
     addresses are those of ION_ALERT_*; secrets are never in them, but in files that they name.
     """
-    from workers.monitoring.channel_settings import ChannelSettings  # noqa: PLC0415 - so that help is quick
+    from workers.monitoring.alert_settings import AlertSettings  # noqa: PLC0415 - so that help is quick
+    from workers.monitoring.channel_settings import ChannelSettings  # noqa: PLC0415
     from workers.monitoring.export.files import alertmanager_file, prometheus_file  # noqa: PLC0415
     from workers.monitoring.export.prometheus_rules import Options  # noqa: PLC0415
     from workers.monitoring.rules import load_rules  # noqa: PLC0415
 
-    judged = load_rules(rules).values()
+    judged = load_rules(AlertSettings().alert_rules if rules is None else rules).values()
     settings = ChannelSettings()
     if file is File.PROMETHEUS:
         exported = prometheus_file(judged, Options(settings.runbooks_url or Options().runbooks, faster))

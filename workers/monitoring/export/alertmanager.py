@@ -65,7 +65,7 @@ def alertmanager_config(rules: Iterable[Rule], to: Receivers, *, faster: float =
         "route": {
             "receiver": "nobody",
             "group_by": ["alertname", "cause"],
-            "group_wait": "10ms" if faster > 1 else _GROUP_WAIT,
+            "group_wait": "200ms" if faster > 1 else _GROUP_WAIT,
             "group_interval": "1s" if faster > 1 else _GROUP_INTERVAL,
             "repeat_interval": _REPEAT,
             "routes": [_route(channel) for channel in (PAGERDUTY, SLACK, EMAIL, SENTRY)],
