@@ -58,8 +58,11 @@ class Sketch:
     def merge(self, other: "Sketch") -> None:
         """Add what *other* counted."""
         bins = self.bins
-        for place, count in other.bins.items():
-            bins[place] = bins.get(place, 0) + count
+        if bins:
+            for place, count in other.bins.items():
+                bins[place] = bins.get(place, 0) + count
+        else:
+            self.bins = other.bins.copy()
         self.count += other.count
 
     def quantile(self, share: float) -> float | None:
