@@ -114,9 +114,15 @@ def build_evaluator(opened: Opened) -> Evaluator:
     return open_evaluator(opened.settings, opened.store, opened.history, opened.recorder, opened.now_s)
 
 
-def build_digester(opened: Opened) -> Digester:  # noqa: ARG001 - there are no channels yet
+def build_digester(opened: Opened) -> Digester:
     """Return what sends the daily digest; called once in a process, in a thread of monitoring."""
-    return NoDigester()
+    from workers.monitoring.channels.opening import open_digest  # noqa: PLC0415 - see open_parts
+    from workers.monitoring.history import Reader  # noqa: PLC0415 - likewise
+    from workers.store.alerts import AlertStore  # noqa: PLC0415 - likewise
+    from workers.store.outbox import SqlOutbox  # noqa: PLC0415 - likewise
+
+    outbox = SqlOutbox(opened.store)
+    return open_digest(AlertStore(opened.store), Reader(opened.history), outbox, opened.recorder)
 
 
 def open_monitoring(
@@ -187,6 +193,10 @@ def _evaluate(parts: Parts) -> None:
 def _tidy(parts: Parts) -> None:
     seconds, _ = parts.replies.time()  # the collectors' clock
     parts.metrics.tidy(seconds)
+
+    from workers.store.outbox import KEPT_MS, SqlOutbox  # noqa: PLC0415 - see open_parts
+
+    SqlOutbox(parts.opened.store).delete(seconds * 1000 - KEPT_MS)
 
 
 def _digest(parts: Parts) -> None:

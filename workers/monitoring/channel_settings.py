@@ -100,13 +100,19 @@ class ChannelSettings(IonSettings):
 
 
 class SentrySettings(IonSettings):
-    """Where Sentry is; the one setting that notices share with reports of errors."""
+    """Where Sentry is, and what it calls this installation: what notices share with reports of errors."""
 
     model_config = SettingsConfigDict(env_prefix="ION_", frozen=True, hide_input_in_errors=True)
 
     sentry_dsn: SecretStr | None = Field(default=None, description="Sentry's address; none: no Sentry")
+    environment: str = Field(default="local", description="the name of this installation, also for PagerDuty")
 
     @field_validator("sentry_dsn", mode="before")
     @classmethod
     def _empty_is_none(cls, given: object) -> object:
         return given or None
+
+    @property
+    def dsn(self) -> str | None:
+        """Where Sentry is; a secret."""
+        return None if self.sentry_dsn is None else self.sentry_dsn.get_secret_value()

@@ -16,9 +16,12 @@ from workers.monitoring.history import Reader
 from workers.monitoring.metrics import COLLECTIONS
 from workers.monitoring.notifier import ChannelNotifier
 from workers.monitoring.outbox import Tally
+from workers.monitoring.silences import Silence
 
 DAY_S = 24 * 3_600
 LATE_S = 3 * 3_600  # a digest that could not be made for so long after its hour is left out
+_LONGEST_S = 7 * DAY_S  # an alert that lasted longer is told of only while it is open
+_MOST_LOOKED_AT = 2_000
 MOST_ALERTS = 60  # that travel with a digest
 
 FIGURES = (  # collection, what people call it, whether less of it is better
@@ -33,11 +36,14 @@ FIGURES = (  # collection, what people call it, whether less of it is better
 class Past(Protocol):
     """Knows the alerts and silences of the last days."""
 
-    def alerts(self, since_s: float) -> Sequence[Alert]:
-        """Return the alerts that are open, and those that began or ended since then."""
+    def open_alerts(self) -> Sequence[Alert]:
+        """Return the alerts that go on."""
 
-    def silences(self, now_s: float) -> Sequence[Silenced]:
-        """Return the silences that are in force."""
+    def history(self, since_s: float, limit: int) -> Sequence[Alert]:
+        """Return at most *limit* alerts that fired since then, the latest first."""
+
+    def silences(self, since_s: float) -> Sequence[Silence]:
+        """Return the silences that were in force at some time since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +70,34 @@ class DailyDigest:
     def make(self, now_s: float, notice_id: str) -> Notice:
         """Return the digest of the 24 hours before *now_s*."""
         since_s = now_s - DAY_S
-        tally = self.notifier.outbox.tally(int(since_s * 1000))
         return digest_of(
-            self.past.alerts(since_s), figures(self.reader, now_s), self.past.silences(now_s), tally,
-            now_s, notice_id,
-        )  # fmt: skip
+            alerts_of(self.past, since_s),
+            figures(self.reader, now_s),
+            [silenced(one) for one in self.past.silences(now_s) if one.holds(now_s)],
+            self.notifier.outbox.tally(int(since_s * 1000)),
+            now_s,
+            notice_id,
+        )
+
+
+def alerts_of(past: Past, since_s: float) -> list[Alert]:
+    """Return the alerts that are open, or began or ended since then."""
+    lately = past.history(since_s - _LONGEST_S, _MOST_LOOKED_AT)
+    found = {alert.id: alert for alert in (*past.open_alerts(), *lately)}
+    return [
+        alert
+        for alert in found.values()
+        if alert.open or alert.fired_s >= since_s or (alert.resolved_s or 0) >= since_s
+    ]
+
+
+def silenced(silence: Silence) -> Silenced:
+    """Return *silence* as a digest shows it."""
+    parts = [f"rule {silence.rule}"] if silence.rule is not None else []
+    parts += [f"level {silence.level}"] if silence.level is not None else []
+    parts += [f"{name} {value}" for name, value in sorted(silence.labels.items())]
+    what = ", ".join(parts) or "everything"
+    return Silenced(what=what, until_s=silence.until_s, by=silence.by, why=silence.why)
 
 
 def due(now_s: float, hour_utc: int) -> float | None:

@@ -15,6 +15,7 @@ from workers.store.engine import Store
 from workers.store.letters import cleaned
 from workers.store.metadata import metadata
 
+KEPT_MS = 90 * 24 * 3_600_000  # notices are, as long as the alerts that they tell of
 _LONGEST = 300  # characters of what went wrong
 
 _NOTICES = sa.Table(
