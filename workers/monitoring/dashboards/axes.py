@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from workers.monitoring.dashboards.model import Limit
+from workers.monitoring.dashboards.model import ChartPanel, Limit, StatPanel
 from workers.monitoring.history import HOUR_S, MINUTE_S
 
 _PARTS = 4  # between the lowest and the highest line of the grid
@@ -54,6 +54,16 @@ def scale_of(courses: Iterable[Sequence[float | None]], limits: Sequence[Limit],
     if unit == "%" and high <= 100:
         top = min(top, 100.0)
     return Scale(0.0 if low >= 0 else -_round_up(-low), top)
+
+
+def scale_of_chart(panel: ChartPanel) -> Scale:
+    """Return the axis that the lines of *panel* share."""
+    return scale_of([trace.values for trace in panel.traces], panel.limits, panel.unit)
+
+
+def scale_of_stat(panel: StatPanel) -> Scale:
+    """Return the axis of the course of *panel*."""
+    return scale_of([panel.line.values], (), panel.subject.unit)
 
 
 def moments(start_s: int, end_s: int) -> Iterator[int]:

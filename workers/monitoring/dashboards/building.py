@@ -7,6 +7,7 @@ Errors:  what the history raises (StoreError, for the one in the database).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from workers.monitoring.alert import LEVELS
 from workers.monitoring.dashboards.ahead import Ahead, grid_of, step_of
 from workers.monitoring.dashboards.model import (
     Alerts,
@@ -39,8 +40,6 @@ from workers.monitoring.history import History, Labels, Line, Reader, Reading
 from workers.monitoring.metrics import COLLECTIONS, REPORTS
 
 Values = tuple[float | None, ...]
-
-_UNJUDGED = "whether there are open alerts is not known: nobody keeps them here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +163,12 @@ class _Builder:
         return TablePanel(part.title, part.by, self._window_s, columns, tuple(rows), age_s, part.wide)
 
     def _open_alerts(self, part: Firing) -> AlertsPanel:
-        found = self._alerts.open_alerts()
-        known = found is not None
-        return AlertsPanel(part.title, found or (), known, "" if known else _UNJUDGED, part.wide)
+        found = sorted(
+            self._alerts.open_alerts(), key=lambda alert: (LEVELS.index(alert.level), alert.fired_s)
+        )
+        judged_s = self._alerts.evaluated_s()
+        age_s = None if judged_s is None else max(0.0, self._now_s - judged_s)
+        return AlertsPanel(part.title, tuple(found), age_s, part.wide)
 
     def _readings(self, figure: Figure, by: str | None, window_s: int) -> dict[str, Reading]:
         """Return the figure for each value of *by*; without, the only one is that of ''."""

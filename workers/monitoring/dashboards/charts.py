@@ -9,9 +9,9 @@ Units:  pixels of height; per mille of width.
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from workers.monitoring.dashboards.axes import Scale, moments, runs, scale_of
+from workers.monitoring.dashboards.axes import Scale, moments, runs, scale_of_chart, scale_of_stat
 from workers.monitoring.dashboards.model import ChartPanel, StatPanel
-from workers.monitoring.dashboards.words import clock, day, limit_words, made, span, spoken, ticks
+from workers.monitoring.dashboards.words import clock, day, ends, limit_words, made, span, ticks
 from workers.monitoring.history import HOUR_S
 
 WIDTH = 1000
@@ -23,7 +23,7 @@ _DAY_S = 24 * HOUR_S
 
 def chart(panel: ChartPanel, key: str) -> str:
     """Return the chart of *panel*; *key* makes the ids of its texts unlike those of other charts."""
-    scale = scale_of([trace.values for trace in panel.traces], panel.limits, panel.unit)
+    scale = scale_of_chart(panel)
     limits = [limit for limit in panel.limits if scale.holds(limit.value)]
     heights = {limit: _TOP + _HEIGHT * (1 - scale.share(limit.value)) for limit in limits}
     parts = [
@@ -52,7 +52,7 @@ def chart(panel: ChartPanel, key: str) -> str:
 
 def spark(panel: StatPanel) -> str:
     """Return the course of *panel* without axes; its number is beside it, so it says nothing to listeners."""
-    scale = scale_of([panel.line.values], (), panel.subject.unit)
+    scale = scale_of_stat(panel)
     return (
         f'<svg class="spark" width="100%" height="{_SPARK}" viewBox="0 0 {WIDTH} {_SPARK}" '
         'preserveAspectRatio="none" aria-hidden="true">'
@@ -67,12 +67,10 @@ def described(panel: ChartPanel) -> str:
     ways = [trace.subject.how for trace in panel.traces]
     told = [f"{made(ways, panel.step_s)}, over the last {span(panel.window_s)}"]
     for trace in panel.traces:
-        known = [value for value in trace.values if value is not None]
-        if known:
-            low, high = spoken(min(known), panel.unit), spoken(max(known), panel.unit)
-            told.append(f"{trace.label}: from {low} to {high}, at last {spoken(known[-1], panel.unit)}")
-        else:
-            told.append(f"{trace.label}: no data")
+        latest, low, high = ends(trace)
+        told.append(
+            f"{trace.label}: from {low} to {high}, at last {latest}" if low else f"{trace.label}: {latest}"
+        )
     told += [limit_words(limit, panel.unit) for limit in panel.limits]
     return "; ".join(told) + "."
 

@@ -26,7 +26,6 @@ from workers.monitoring.dashboards.model import (
     SharesPanel,
     StatPanel,
     TablePanel,
-    Trace,
 )
 
 ASSETS = Path(__file__).with_name("assets")
@@ -42,10 +41,11 @@ _KINDS: Mapping[type[Panel], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Where the gateway has the pages, and their style, script and icon."""
+    """Where the gateway has the pages, and their style, script and icon, which are of *version*."""
 
     pages: str
     assets: str
+    version: str
 
 
 def page(board: Dashboard, links: Links | None = None) -> str:
@@ -63,6 +63,13 @@ def page(board: Dashboard, links: Links | None = None) -> str:
             links=links,
             style=Markup("") if links else Markup(_style()),  # noqa: S704 - it is our own file
         )
+    )
+
+
+def apology(title: str, said: str, links: Links, *, again: bool) -> str:
+    """Return a page instead of a dashboard, *said* why; *again*: browsers try again by themselves."""
+    return (
+        _environment().get_template("apology.html").render(title=title, said=said, links=links, again=again)
     )
 
 
@@ -140,20 +147,12 @@ def _drawn(panel: Panel) -> Any:
         json.dumps(
             [[trace.label, *_told(trace.values, panel.unit)] for trace in panel.traces], ensure_ascii=False
         ),
-        tuple(_legend_row(trace, panel.unit) for trace in panel.traces),
+        tuple(_LegendRow(trace.label, *words.ends(trace, words.short)) for trace in panel.traces),
     )
 
 
 def _told(values: Iterable[float | None], unit: str) -> list[str]:
     return ["" if value is None else words.spoken(value, unit) for value in values]
-
-
-def _legend_row(trace: Trace, unit: str) -> _LegendRow:
-    known = [value for value in trace.values if value is not None]
-    if not known:
-        return _LegendRow(trace.label, words.NO_DATA, "", "")
-    shown = (words.short(value, unit) for value in (known[-1], min(known), max(known)))
-    return _LegendRow(trace.label, *shown)
 
 
 def _unescaped(draw: Callable[..., str]) -> Callable[..., Markup]:
@@ -185,6 +184,8 @@ def _environment() -> Environment:
         written=words.written,
         basis_of=words.basis,
         limit_words=words.limit_words,
+        alert_state=words.alert_state,
+        judged=words.judged,
         chart=_unescaped(charts.chart),
         spark=_unescaped(charts.spark),
         colours=charts.COLOURS,

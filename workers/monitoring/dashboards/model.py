@@ -6,13 +6,12 @@ Units:  seconds since the Unix epoch; seconds of windows, steps and ages; values
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from workers.monitoring.alert import Alert, Comparison
 from workers.monitoring.history import Line, Reading
 from workers.monitoring.metrics import How
 
 Tone = Literal["unknown", "plain", "medium", "high", "critical"]
 """How bad a figure is: by the strictest rule that it breaks; *plain*: it breaks none; *unknown*: no data."""
-
-Comparison = Literal["above", "below"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +57,12 @@ class Trace:
     label: str
     subject: Subject
     values: tuple[float | None, ...]
+
+    @property
+    def ends(self) -> tuple[float, float, float] | None:
+        """The latest, the lowest and the highest value; None: there is none."""
+        known = [value for value in self.values if value is not None]
+        return (known[-1], min(known), max(known)) if known else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,29 +133,12 @@ class TablePanel:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenAlert:
-    """An alert that has not been resolved; *about* is the rule's sentence, *where* its labels."""
-
-    rule: str
-    level: Tone
-    state: str
-    about: str
-    where: str
-    value: float | None
-    threshold: float | None
-    unit: str
-    since_s: float
-    acknowledged_by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class AlertsPanel:
-    """The open alerts; *known* is False while nobody can tell, and *why* says so."""
+    """The open alerts, the gravest first, as of *age_s* ago; None: rules have never been judged here."""
 
     title: str
-    alerts: tuple[OpenAlert, ...]
-    known: bool
-    why: str
+    alerts: tuple[Alert, ...]
+    age_s: float | None
     wide: bool
 
 
@@ -172,15 +160,22 @@ class Dashboard:
 
 
 class Alerts(Protocol):
-    """Knows the open alerts."""
+    """Knows the open alerts (``workers.store.alerts.AlertStore``)."""
 
-    def open_alerts(self) -> "tuple[OpenAlert, ...] | None":
-        """Return them, the worst first; None: nobody can tell."""
+    def open_alerts(self) -> list[Alert]:
+        """Return them, in any order."""
+
+    def evaluated_s(self) -> float | None:
+        """Return when rules were last judged; None: never."""
 
 
 class NoAlerts:
     """The Null of Alerts: nobody judges here."""
 
-    def open_alerts(self) -> tuple[OpenAlert, ...] | None:
-        """Return that nobody can tell."""
+    def open_alerts(self) -> list[Alert]:
+        """Return none."""
+        return []
+
+    def evaluated_s(self) -> float | None:
+        """Return that rules were never judged."""
         return None

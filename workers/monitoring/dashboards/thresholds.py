@@ -46,5 +46,5 @@ def _judges(collection: str, figure: Figure) -> bool:
     source = figure.source
     if source.name == collection:
         return True
-    is_part = source.region is not None or any(part.where for part in source.of)
+    is_part = source.region is not None or any("endpoint" in part.where for part in source.of)
     return is_part and source.name.startswith(f"{collection}_")

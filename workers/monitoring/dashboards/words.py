@@ -4,16 +4,18 @@ Units:  as named; seconds where none is.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from workers.monitoring.dashboards.model import Limit, Subject
+from workers.monitoring.alert import Alert
+from workers.monitoring.dashboards.model import Limit, Subject, Trace
 from workers.monitoring.history import HOUR_S, MINUTE_S, Reading
 from workers.monitoring.metrics import How
 
 NO_DATA = "no data"
 DAY_S = 24 * HOUR_S
+JUDGED_S = 60.0  # rules are looked at every five seconds
 
 _HOW: Mapping[How, str] = {
     "sum": "total",
@@ -103,6 +105,14 @@ def basis(subject: Subject, reading: Reading) -> str:
     return over if reading.value is None else f"{over}, {age(reading.age_s)}"
 
 
+def ends(trace: Trace, write: Callable[[float, str], str] = spoken) -> tuple[str, str, str]:
+    """Return the latest, the lowest and the highest value of *trace*."""
+    if trace.ends is None:
+        return NO_DATA, "", ""
+    latest, lowest, highest = (write(value, trace.subject.unit) for value in trace.ends)
+    return latest, lowest, highest
+
+
 def common_unit(units: Sequence[str]) -> str:
     """Return the unit to write above numbers that come without; none if theirs differ, or stand with them."""
     return units[0] if len(set(units)) == 1 and units[0] not in _WITH_UNIT else ""
@@ -116,6 +126,25 @@ def made(ways: Sequence[How], window_s: float) -> str:
 def limit_words(limit: Limit, unit: str) -> str:
     """Return what is bad, e.g. ``critical above 200 ms``."""
     return f"{limit.tone} {limit.comparison} {spoken(limit.value, unit)}"
+
+
+def alert_state(alert: Alert) -> str:
+    """Return where an alert holds and who has taken it on, e.g. ``region eu, acknowledged by mina``."""
+    told = [f"{name.replace('_', ' ')} {value}" for name, value in alert.labels.items()]
+    if alert.state == "acknowledged":
+        told.append(f"acknowledged by {alert.acknowledged_by or 'somebody'}")
+    if alert.silenced_by is not None:
+        told.append("silenced")
+    if alert.inhibited_by is not None:
+        told.append(f"told by {alert.inhibited_by}")
+    return ", ".join(told)
+
+
+def judged(age_s: float | None) -> str:
+    """Return what is to be said of how old the judgement on rules is; nothing if it is new."""
+    if age_s is None:
+        return "No rule has been judged yet, so alerts are not known"
+    return "" if age_s <= JUDGED_S else f"Rules were last judged {span(age_s)} ago, so alerts may be missing"
 
 
 def clock(at_s: float) -> str:
