@@ -13,6 +13,7 @@ from producers.cli import (
     bulk_runs,
     cache,
     config,
+    dashboard,
     dead,
     doctor,
     gateway,
@@ -56,6 +57,7 @@ def new_app() -> typer.Typer:
     add(app, "gateway", gateway.gateway, "The fleet over HTTP, until Ctrl-C.", gateway.GATEWAY_EXAMPLES)
     app.add_typer(_keys_group(), name="keys")
     app.add_typer(_audit_group(), name="audit")
+    app.add_typer(_dashboard_group(), name="dashboard")
     add(app, "config", config.config, "The settings in effect.", config.CONFIG_EXAMPLES)
     add(app, "doctor", doctor.doctor, "Why something does not work.", doctor.DOCTOR_EXAMPLES)
     return app
@@ -93,6 +95,15 @@ def _audit_group() -> typer.Typer:
     group = typer.Typer(short_help="Who did what with the gateway.", rich_markup_mode=None)
     group.callback(invoke_without_command=True, epilog=_epilog(audit.AUDIT_EXAMPLES))(audit.audit)
     add(group, "purge", audit.purge, "Delete old entries for good.", audit.PURGE_EXAMPLES)
+    return group
+
+
+def _dashboard_group() -> typer.Typer:
+    group = typer.Typer(help="What the fleet does, in figures.", no_args_is_help=True, rich_markup_mode=None)
+    for name, summary in dashboard.NAMES.items():
+        add(group, name, dashboard.command_of(name), summary, dashboard.examples_of(name))
+    add(group, "list", dashboard.list_dashboards, "Which there are.", dashboard.LIST_EXAMPLES)
+    add(group, "export", dashboard.export, "Files for Grafana.", dashboard.EXPORT_EXAMPLES)
     return group
 
 
@@ -144,7 +155,7 @@ def _report_usage(error: TyperException, argv: Sequence[str]) -> int:
 
 def _command(argv: Sequence[str]) -> list[str]:
     words = [word for word in argv if not word.startswith("-")]
-    return words[: 2 if words[:1] in (["bulk"], ["cache"], ["dead"], ["keys"]) else 1]
+    return words[: 2 if words[:1] in (["bulk"], ["cache"], ["dashboard"], ["dead"], ["keys"]) else 1]
 
 
 def _lower(text: str) -> str:
