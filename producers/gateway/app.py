@@ -41,6 +41,7 @@ from producers.gateway.server.stopping import stopping_well
 from producers.gateway.settings import GatewaySettings
 
 if TYPE_CHECKING:
+    from producers.gateway.dashboards.pages import DashboardPages
     from producers.gateway.monitoring.exposition import Exposition
     from producers.settings import ClientSettings
 
@@ -60,6 +61,7 @@ def build_gateway(
     probe = Probe(looks_of(settings, fleet))
     health = Health(probe, settings.region, _VERSION)
     exposition = _exposition(counts_dir, probe, door, settings, fleet) if settings.metrics else None
+    pages = _dashboards(fleet, door) if settings.dashboards else None
     ends = Endpoints(
         processing=Processing(client, settings, door),
         jobs=Jobs(client, watch, audit),
@@ -84,6 +86,7 @@ def build_gateway(
             probing(probe),
             metering,
             stopping_well(drain, give_up, settings),
+            contextlib.nullcontext() if pages is None else contextlib.aclosing(pages),
         ):
             yield
             await client.close(_FAREWELL)
@@ -99,6 +102,8 @@ def build_gateway(
     routes = api_routes(ends, BodyReader(settings))
     app.router.routes.extend(routes)
     app.router.routes.extend(service_routes(health, exposition))
+    if pages is not None:
+        app.router.routes.extend(pages.routes())
     if settings.docs:
         app.router.routes.extend(page_routes(partial(api_document, routes, anonymous=settings.anonymous)))
     app.router.redirect_slashes = False
@@ -129,3 +134,10 @@ def _exposition(
     shared = None if counts_dir is None else SharedCounts(counts_dir)
     view = FleetView(fleet.database_address)
     return Exposition(RequestMeter(), shared, probe, door, view, home=settings.region, version=_VERSION)
+
+
+def _dashboards(fleet: "ClientSettings", door: Door) -> "DashboardPages":
+    from producers.dashboards import Dashboards, rules_in_effect  # noqa: PLC0415 - SQLAlchemy
+    from producers.gateway.dashboards.pages import DashboardPages  # noqa: PLC0415 - Jinja2
+
+    return DashboardPages(lambda: Dashboards(fleet.database_address(), rules_in_effect()), door)

@@ -67,6 +67,7 @@ class GatewaySettings(IonSettings):
     )
     docs: bool = Field(default=True, description="serve the documentation at /docs, /redoc and /openapi.json")
     metrics: bool = Field(default=False, description="serve /metrics for Prometheus")
+    dashboards: bool = Field(default=True, description="serve the dashboards at /dashboards")
     region: str = Field(
         default="local",
         pattern=REGION,

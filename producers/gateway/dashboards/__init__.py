@@ -1,0 +1,1 @@
+"""The dashboards as pages of the gateway."""
