@@ -30,8 +30,10 @@ from producers.requests import (
     pack_job,
     read_outcome,
 )
+from producers.tracing import active
 from workers.contract.payloads import Outcome
 from workers.contract.refs import TaskRef
+from workers.observability.context import bound
 
 if TYPE_CHECKING:
     from persona_system.cache.redis_cache import RedisCache  # needs redis: see load
@@ -93,18 +95,19 @@ class ClientCore(Generic[WaiterT]):
         """
         dispatcher = self._here()
         lane = (ref, queue)
-        taken = self._meter.taken(lane)
-        try:
-            job, deadline_s, asked, answer = self._prepare(dispatcher, lane, request)
-            waiter = self._new_waiter()
-            if answer is not None:
-                waiter.set_result(answer)
-                self._meter.here(taken)
-            else:
-                dispatcher.submit(lane, job, waiter, deadline_s, asked, taken=taken)
-        except (InvalidInput, ProducerError) as error:
-            self._meter.refused(taken, 1, error)
-            raise
+        with dispatcher.traces.submitting(queue, 1):
+            taken = self._meter.taken(lane)
+            try:
+                job, deadline_s, asked, answer = self._prepare(dispatcher, lane, request)
+                waiter = self._new_waiter()
+                if answer is not None:
+                    waiter.set_result(answer)
+                    self._meter.here(taken)
+                else:
+                    dispatcher.submit(lane, job, waiter, deadline_s, asked, taken=taken)
+            except (InvalidInput, ProducerError) as error:
+                self._meter.refused(taken, 1, error)
+                raise
         return job[0], waiter
 
     def send(self, ref: TaskRef[Any], queue: str, request: PersonaRequest) -> tuple[str, WaiterT, WaiterT]:
@@ -115,15 +118,16 @@ class ClientCore(Generic[WaiterT]):
         """
         dispatcher = self._here()
         lane = (ref, queue)
-        taken = self._meter.taken(lane)
-        try:
-            durable = msgspec.structs.replace(request, durable=True)
-            job, deadline_s, asked, _ = self._prepare(dispatcher, lane, durable)
-            waiter, sent = self._new_waiter(), self._new_waiter()
-            dispatcher.submit(lane, job, waiter, deadline_s, asked, sent, taken)
-        except (InvalidInput, ProducerError) as error:
-            self._meter.refused(taken, 1, error)
-            raise
+        with dispatcher.traces.submitting(queue, 1):
+            taken = self._meter.taken(lane)
+            try:
+                durable = msgspec.structs.replace(request, durable=True)
+                job, deadline_s, asked, _ = self._prepare(dispatcher, lane, durable)
+                waiter, sent = self._new_waiter(), self._new_waiter()
+                dispatcher.submit(lane, job, waiter, deadline_s, asked, sent, taken)
+            except (InvalidInput, ProducerError) as error:
+                self._meter.refused(taken, 1, error)
+                raise
         return job[0], waiter, sent
 
     def submit_batch(
@@ -138,7 +142,12 @@ class ClientCore(Generic[WaiterT]):
         Overloaded, Unavailable or ClientClosed; then nothing was accepted.
         """
         dispatcher = self._here()
-        lane = (ref, queue)
+        with dispatcher.traces.submitting(queue, len(requests)):
+            return self._submit_batch(dispatcher, (ref, queue), requests, note)
+
+    def _submit_batch(
+        self, dispatcher: Dispatcher, lane: Lane, requests: Sequence[PersonaRequest], note: str
+    ) -> tuple[list[str], WaiterT]:
         taken = self._meter.taken(lane)
         gathered = Gathered(self._new_waiter(), [None] * len(requests), 0, taken)
         ids, jobs, places, asked, latest = [], [], [], [], 0.0
@@ -218,7 +227,13 @@ class ClientCore(Generic[WaiterT]):
                 if value is not None:
                     return (job_id, b"", None), deadline_s, asked, cached_outcome(job_id, value, asked)
         deadline_ms = int((time.time() + deadline_s) * 1000)
-        packed = pack_job(request, key, job_id, deadline_ms, use_cache=use_cache, durable=durable)
+        origin = active()
+        came_in = (bound().get("request_id"), None if origin is None else origin.traceparent)
+        packed = pack_job(
+            request, key, job_id, deadline_ms, use_cache=use_cache, durable=durable, came_in=came_in
+        )
+        if origin is not None:
+            dispatcher.traces.remember(job_id, origin)
         digest = digest_of(lane[0].name, request, key) if durable else None
         return (job_id, packed, digest), deadline_s, asked, None
 

@@ -28,8 +28,10 @@ from producers.outgoing import Outgoing, limited
 from producers.pending import Asked, Gathered, Gone, PendingJobs, Woken
 from producers.ports import Answers, Fleet
 from producers.requests import Settled
+from producers.tracing import Traces
 from workers.contract.names import BULK
 from workers.contract.payloads import Batch, Outcome, Reply, Status
+from workers.contract.trail import Accepted
 from workers.contract.wire import Unreadable, compress, decompress
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Dispatcher:
         meter: JobMeter | None = None,
     ) -> None:
         self.meter = JobMeter() if meter is None else meter
+        self.traces = Traces()
         self.client_id = uuid.uuid4().hex[:16]
         self._settings = settings
         self._wake = wake
@@ -240,16 +243,20 @@ class Dispatcher:
 
     def _send(self, leaving: Leaving) -> None:
         """Take a batch through all steps; one that raises ends what has not ended by then."""
-        lane = leaving.lane
-        jobs, looked_up = self._outgoing.answer(lane, leaving.jobs)
+        (ref, queue), batch_id = leaving.lane, uuid.uuid4().hex
+        jobs, looked_up = self._outgoing.answer(leaving.lane, leaving.jobs)
         if jobs:
             self._await_replies()
-            jobs = self._outgoing.claim(jobs)
+            at_ms = int(time.time() * 1000)
+            jobs = self._outgoing.claim(jobs, Accepted(at_ms, self.client_id, batch_id, ref.name, queue))
         if jobs:
-            health = self._checked(lane[1])
-            jobs = self._outgoing.ration(lane, jobs)
+            health = self._checked(queue)
+            jobs = self._outgoing.ration(leaving.lane, jobs)
             if jobs:
-                self._publish(leaving, jobs, health, looked_up=looked_up)
+                ids = [job[0] for job in jobs]
+                with self.traces.publishing(ref.name, queue, batch_id, ids) as sending:
+                    carrier = sending.carrier
+                    self._publish(batch_id, leaving, jobs, health, looked_up=looked_up, trace=carrier)
                 self._look_at(health)
 
     def _checked(self, queue: str) -> QueueHealth:
@@ -267,10 +274,16 @@ class Dispatcher:
             return [self._pending.asked(job[0]) for job in jobs]
 
     def _publish(
-        self, leaving: Leaving, jobs: list[PackedJob], health: QueueHealth, *, looked_up: bool
+        self,
+        batch_id: str,
+        leaving: Leaving,
+        jobs: list[PackedJob],
+        health: QueueHealth,
+        *,
+        looked_up: bool,
+        trace: dict[str, str] | None,
     ) -> None:
         ref, queue = leaving.lane
-        batch_id = uuid.uuid4().hex
         batch = Batch(
             id=batch_id,
             reply_to=self.client_id,
@@ -278,6 +291,7 @@ class Dispatcher:
             jobs=[msgspec.Raw(packed) for _, packed, _ in jobs],
             bulk=True if queue == BULK else msgspec.UNSET,
             looked_up=True if looked_up else msgspec.UNSET,
+            trace=msgspec.UNSET if trace is None else trace,
         )
         payload = compress(_encode(batch))
         now = time.monotonic()

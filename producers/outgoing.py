@@ -7,6 +7,9 @@ their id get that outcome.  What the rate limit does not let through is refused.
 import time
 from collections.abc import Callable, Sequence
 
+import msgspec
+from msgspec.structs import replace
+
 from producers.admission import LONGEST_HINT_S
 from producers.batching import Lane, PackedJob
 from producers.errors import Rationed, conflict
@@ -14,6 +17,7 @@ from producers.pending import Asked, cached_outcome
 from producers.ports import Answers, Claim, Outcomes, Rations
 from producers.requests import Settled, for_refresh
 from workers.contract.names import BULK
+from workers.contract.trail import Accepted, encode
 
 Ended = list[tuple[str, Settled]]
 
@@ -61,12 +65,13 @@ class Outgoing:
         self._settle(ended)
         return list(left.values()), True
 
-    def claim(self, jobs: list[PackedJob]) -> list[PackedJob]:
-        """Claim the ids of durable jobs; raise Unavailable or Overloaded."""
+    def claim(self, jobs: list[PackedJob], accepted: Accepted) -> list[PackedJob]:
+        """Claim the ids of durable jobs, noting how they were *accepted*; raise Unavailable or Overloaded."""
         durable = [(job_id, digest) for job_id, _, digest in jobs if digest is not None]
         if not durable:
             return jobs
-        claims = self._outcomes.claim(durable)
+        notes = [_note(accepted, packed) for _, packed, digest in jobs if digest is not None]
+        claims = self._outcomes.claim(durable, notes)
         ended: Ended = [
             (job_id, conflict() if claim is Claim.CONFLICT else claim)
             for (job_id, _), claim in zip(durable, claims, strict=True)
@@ -93,6 +98,20 @@ class Outgoing:
             self._answers.close()
         self._outcomes.close()
         self._rations.close()
+
+
+class _CameIn(msgspec.Struct):
+    """The part of a packed job that a note has."""
+
+    request_id: str | None = None
+
+
+_decode_came_in = msgspec.msgpack.Decoder(_CameIn).decode
+
+
+def _note(accepted: Accepted, packed: bytes) -> bytes:
+    request_id = _decode_came_in(packed).request_id
+    return encode(accepted if request_id is None else replace(accepted, request_id=request_id))
 
 
 def limited(wait_s: float) -> Rationed:

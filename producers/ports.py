@@ -62,9 +62,10 @@ class Claim(enum.Enum):
 class Outcomes(Protocol):
     """The ids of durable jobs, and how they ended."""
 
-    def claim(self, jobs: Sequence[tuple[str, bytes]]) -> list[Claim | Outcome]:
+    def claim(self, jobs: Sequence[tuple[str, bytes]], notes: Sequence[bytes] = ()) -> list[Claim | Outcome]:
         """Claim each (id, digest of the request); return what came of it, or how that job has ended.
 
+        *notes*, one for each, are kept with those that are ours, for whoever follows a job.
         Raises Unavailable or Overloaded.
         """
 

@@ -24,6 +24,8 @@ Settled = Outcome | ProducerError | InvalidInput
 UNPACKABLE = (TypeError, ValueError, OverflowError, RecursionError)
 """What MessagePack raises for values that it has no form for."""
 
+CameIn = tuple[str | None, str | None]
+
 _encode = msgspec.msgpack.Encoder().encode
 _encode_in_order = msgspec.msgpack.Encoder(order="deterministic").encode  # of the keys in metadata
 _decode_job = msgspec.msgpack.Decoder(Job).decode
@@ -98,8 +100,11 @@ def pack_job(
     *,
     use_cache: bool = True,
     durable: bool = False,
+    came_in: CameIn = (None, None),
 ) -> bytes:
     """Return *request*, checked, packed for the wire; *key* is its canonical key.
+
+    *came_in*: the request to the gateway and the span that it came in, if any.
 
     Raises InvalidInput for metadata that cannot be packed, or when it is all too large.
     """
@@ -112,6 +117,8 @@ def pack_job(
         metadata=request.metadata,
         use_cache=use_cache,
         durable=durable,
+        request_id=came_in[0],
+        trace=came_in[1],
     )
     try:
         packed = _encode(job)

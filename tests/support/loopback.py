@@ -91,8 +91,9 @@ class Loopback:
         self.looks += 1
         return self.state
 
-    def claim(self, jobs: Sequence[tuple[str, bytes]]) -> list[Claim | Outcome]:
+    def claim(self, jobs: Sequence[tuple[str, bytes]], notes: Sequence[bytes] = ()) -> list[Claim | Outcome]:
         """Claim ids as the reply store does."""
+        _ = notes
         if self.store_broken:
             raise Unavailable("the reply store", "told to be away")
         return [self._claim(job_id, digest) for job_id, digest in jobs]
