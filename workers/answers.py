@@ -41,6 +41,10 @@ class Plan:
     owners: Mapping[int, bytes] = field(default_factory=dict)  # place -> tag of whose context is used
     items: dict[bytes, Item] = field(default_factory=dict)  # computed for this batch, by key
     jobs: Sequence[Job | None] = ()  # none while the cache is away
+    asked_store: bool = False  # else its producer had asked it
+    bypassed: int = 0  # jobs without a look-up
+    local: int = 0  # found in this process
+    shared: int = 0  # found in the store
     missing: int = 0  # looked up in vain
     repeated: int = 0  # of these, asked twice in one batch and computed once
     received: int = 0  # of these, computed by another process meanwhile
@@ -153,9 +157,12 @@ class CachedAnswers:
         plan = Plan(policy, nothing, list(nothing))
         if not self.cache.up:
             return plan
-        plan.jobs = jobs
+        plan.jobs, plan.asked_store = jobs, ask_store
         plan.once = self._computing_s.get(policy.endpoint, 0.0) > WORTH_WAITING_S
         places = self._admitted(policy.endpoint, jobs, ask_store=ask_store)
+        plan.bypassed = len(jobs) - jobs.count(None) - len(places)
+        if plan.bypassed:
+            self._counters.add(policy.endpoint, bypassed=plan.bypassed)
         if not places:
             return plan
         requests, owners = [], {}
@@ -236,14 +243,11 @@ class CachedAnswers:
         self.cache.close()
 
     def _admitted(self, endpoint: str, jobs: Sequence[Job | None], *, ask_store: bool) -> list[int]:
-        """Return the places of the jobs that the cache is asked about, and count the others."""
+        """Return the places of the jobs that the cache is asked about."""
         places = [place for place, job in enumerate(jobs) if job is not None and job.use_cache]
         gate = self._gate(endpoint)
         if ask_store and not gate.open:  # else the producer has made the choice
             places = [place for place in places if (job := jobs[place]) is not None and gate.admits(job.text)]
-        wanted = len(jobs) - jobs.count(None)
-        if wanted > len(places):
-            self._counters.add(endpoint, bypassed=wanted - len(places))
         return places
 
     def _look_up(self, plan: Plan, places: Sequence[int], *, ask_store: bool) -> None:
@@ -255,7 +259,7 @@ class CachedAnswers:
         plan.ticket = found.ticket
         plan.anew = frozenset(places[index] for index in found.refresh)
         hits = found.local + found.shared
-        plan.missing = len(keys) - hits
+        plan.local, plan.shared, plan.missing = found.local, found.shared, len(keys) - hits
         self._counters.add(plan.policy.endpoint, worker_local=found.local, worker_shared=found.shared)
         if ask_store:  # else the producer had the hits, and what is left says nothing
             self._gate(plan.policy.endpoint).note(len(keys), hits)

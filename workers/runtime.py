@@ -136,8 +136,9 @@ class NoMonitoring:
 class Runtime:
     """The collaborators of a task.  *now_ms* reads the wall clock, in ms since the Unix epoch.
 
-    *recorder* and *tell* take measurements and events.  *careful* is held by the thread that answers a
-    suspect batch, so that no two do so at once: if the process is lost then, it is known with which.
+    *recorder* and *tell* take measurements and events, which name the *region*.  *careful* is held by the
+    thread that answers a suspect batch, so that no two do so at once: if the process is lost then, it is
+    known with which.
     """
 
     pipeline: PersonaPipeline
@@ -150,6 +151,7 @@ class Runtime:
     queues: Queues = field(default_factory=NoQueues)
     watch: Watch = field(default_factory=NoWatch)
     monitoring: Monitoring = field(default_factory=NoMonitoring)
+    region: str = "local"
     recorder: Recorder = field(default_factory=NullRecorder)
     tell: Tell = tell_nobody
     tracing: Tracing = field(default_factory=NoTracing)

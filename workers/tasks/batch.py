@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from persona_system.cache.answers import BULK
+from persona_system.cache.answers import BULK, CachePolicy
 from workers import isolation, retry
 from workers.answers import Answers, NullAnswers, Plan
-from workers.contract.payloads import Batch, Job, Outcome, Problem, Reply, Status, shown_ends
+from workers.contract.payloads import Batch, Job, Outcome, Problem, Reply, Status
 from workers.contract.wire import compress
 from workers.delivery import Delivery
 from workers.errors import Unanswerable
@@ -25,6 +25,7 @@ from workers.tasks.answering import Kind, NotNow, answer, unpack
 from workers.tasks.burying import bury
 from workers.tasks.opening import open_batch, refuse
 from workers.tasks.parting import send_parts
+from workers.tasks.telling import tell_batch, tell_cache
 from workers.tasks.trailing import trail_of
 from workers.watchdog import Work
 
@@ -118,6 +119,7 @@ class _Answering:
         ends, plan = self._ends(self.batch.jobs, 0, self.runtime.answers)
         self._settle(ends)
         self.runtime.answers.finish(plan)
+        tell_cache(self.batch, self.runtime, plan)
 
     def _answer_carefully(self) -> None:
         """Answer one job after the other, without the cache, each noted before anything is done with it."""
@@ -146,7 +148,7 @@ class _Answering:
             for job in unpacked
         ]
         plan = answers.begin(
-            BULK if batch.bulk is True and kind.policy.endpoint == "process" else kind.policy,
+            self._policy(),
             kind.request_id,
             jobs,
             ask_store=batch.looked_up is not True or self._queued_ms() > _ASKED_JUST_NOW_MS,
@@ -208,10 +210,16 @@ class _Answering:
         there = runtime.settlements.settle(batch.reply_to, batch.id, mark, packed, trail)
         if there is None:
             left_out = [f"{len(part.jobs)} {'again' if part.again else 'apart'}" for part in mark.parts]
-            self.told = ", ".join(filter(None, (shown_ends(reply.outcomes), *left_out)))
+            endpoint = self._policy().endpoint
+            told = tell_batch(batch, self.delivery, runtime, endpoint, outcomes, len(again), times_ms)
+            self.told = ", ".join(filter(None, (*left_out, told)))
         left = mark if there is None else there
         if left.parts:
             send_parts(batch, left, self.delivery, runtime)
+
+    def _policy(self) -> CachePolicy:
+        bulk = self.batch.bulk is True and self.kind.policy.endpoint == "process"
+        return BULK if bulk else self.kind.policy
 
     def _queued_ms(self) -> float:
         return max(0.0, self.taken_up_ms - self.batch.sent_ms)
