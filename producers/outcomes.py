@@ -1,8 +1,8 @@
 """Durable jobs: their ids are claimed before they are sent, and their outcomes can be asked for by id.
 
 A hash for each job holds ``d``, the digest of its request, written by the first who sends it, ``a``, when and
-in which batch it was sent the last time, and ``o``, its outcome, written by the worker that settles it; a final
-one stays.  All last for OUTCOME_TTL_S.
+in which batch it was sent the last time, and ``o``, its outcome, written by the worker that settles it; a
+final one stays.  All last for OUTCOME_TTL_S.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,9 @@ for i, key in ipairs(KEYS) do
     said[i] = known[1] ~= ARGV[i + 1] and 0 or known[2] or 1
   end
   local note = ARGV[i + 1 + #KEYS]
-  if note and said[i] ~= 0 and redis.call('HEXISTS', key, 'f') == 0 then redis.call('HSET', key, 'a', note) end
+  if note and said[i] ~= 0 and redis.call('HEXISTS', key, 'f') == 0 then
+    redis.call('HSET', key, 'a', note)
+  end
   redis.call('EXPIRE', key, ARGV[1])
 end
 return said
