@@ -16,6 +16,7 @@ from workers.monitoring.channel_settings import ChannelSettings
 from workers.monitoring.channels.channel import Channel
 from workers.monitoring.channels.errors import ChannelError
 from workers.monitoring.channels.opening import open_channels
+from workers.monitoring.digesting import DailyDigest
 from workers.monitoring.errors import InvalidRules
 from workers.monitoring.evaluation import AlertEvaluator
 from workers.monitoring.history import History, Reader
@@ -49,12 +50,21 @@ def open_notifier(
     settings: WorkerSettings, outbox: Outbox, recorder: Recorder, now_s: Callable[[], float] = time.time
 ) -> ChannelNotifier:
     """Return what sends the notices of *outbox* by the channels that the settings ask for."""
-    try:
-        given = ChannelSettings()
-    except ValidationError as error:
-        logger.error("alerts are written to the log only: %s", _said(error))  # noqa: TRY400 - it says all
-        given = ChannelSettings.model_construct()  # as if none of them were set
+    given = _channel_settings()
     return ChannelNotifier(outbox, _channels(given, settings), given.give_up_s, recorder, now_s)
+
+
+def open_digest(
+    settings: WorkerSettings,
+    store: Store,
+    history: History,
+    recorder: Recorder,
+    now_s: Callable[[], float] = time.time,
+) -> DailyDigest:
+    """Return what sends the digest of each day; connects to nothing yet."""
+    notifier = open_notifier(settings, SqlOutbox(store), recorder, now_s)
+    hour_utc = _channel_settings().digest_hour_utc
+    return DailyDigest(AlertStore(store), Reader(history), notifier, hour_utc, now_s)
 
 
 def rules_of(own: Path | None) -> Rules:
@@ -73,6 +83,14 @@ def _channels(given: ChannelSettings, settings: WorkerSettings) -> dict[str, Cha
     except ChannelError as error:
         logger.error("alerts do not go to Sentry: %s", error.why)  # noqa: TRY400 - likewise
         return open_channels(given, source=f"ion {settings.region}")
+
+
+def _channel_settings() -> ChannelSettings:
+    try:
+        return ChannelSettings()
+    except ValidationError as error:
+        logger.error("alerts are written to the log only: %s", _said(error))  # noqa: TRY400 - it says all
+        return ChannelSettings.model_construct()  # as if none of them were set
 
 
 def _said(error: ValidationError) -> str:

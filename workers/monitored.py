@@ -116,13 +116,9 @@ def build_evaluator(opened: Opened) -> Evaluator:
 
 def build_digester(opened: Opened) -> Digester:
     """Return what sends the daily digest; called once in a process, in a thread of monitoring."""
-    from workers.monitoring.channels.opening import open_digest  # noqa: PLC0415 - see open_parts
-    from workers.monitoring.history import Reader  # noqa: PLC0415 - likewise
-    from workers.store.alerts import AlertStore  # noqa: PLC0415 - likewise
-    from workers.store.outbox import SqlOutbox  # noqa: PLC0415 - likewise
+    from workers.alerting import open_digest  # noqa: PLC0415 - see open_parts
 
-    outbox = SqlOutbox(opened.store)
-    return open_digest(AlertStore(opened.store), Reader(opened.history), outbox, opened.recorder)
+    return open_digest(opened.settings, opened.store, opened.history, opened.recorder, opened.now_s)
 
 
 def open_monitoring(

@@ -1,78 +1,9 @@
-"""Make the channels that the settings ask for, and the notifier over them.  Connects to nothing.
+"""Make the channels that the settings ask for.  Connects to nothing."""
 
-    notifier = open_notifier(SqlOutbox(store), recorder)
-
-Errors:  ValidationError and InvalidInput from ``configured``, for a setting that is wrong.
-"""
-
-import importlib.metadata
-import logging
-
-import pydantic
-
-from persona_system.errors import InvalidInput
-from workers.monitoring.channel_settings import ChannelSettings, SentrySettings
+from workers.monitoring.channel_settings import ChannelSettings
 from workers.monitoring.channels.channel import Channel, LogChannel
-from workers.monitoring.channels.errors import Refused
-from workers.monitoring.digesting import DailyDigest, Past
-from workers.monitoring.history import Reader
 from workers.monitoring.message import Links
-from workers.monitoring.notifier import ChannelNotifier
-from workers.monitoring.outbox import Outbox
-from workers.monitoring.recorder import NullRecorder, Recorder
 from workers.monitoring.routing import EMAIL, LOG, PAGERDUTY, SENTRY, SLACK
-
-logger = logging.getLogger(__name__)
-
-
-def open_notifier(outbox: Outbox, recorder: Recorder | None = None) -> ChannelNotifier:
-    """Return the notifier that the environment asks for, over *outbox*.
-
-    Settings that are wrong are told, and then notices go to the log: better there than nowhere.
-    """
-    there, settings = _configured_or_log()
-    return ChannelNotifier(
-        outbox, there, settings.give_up_s, NullRecorder() if recorder is None else recorder
-    )
-
-
-def open_digest(past: Past, reader: Reader, outbox: Outbox, recorder: Recorder) -> DailyDigest:
-    """Return what sends the daily digest, as the environment asks."""
-    there, settings = _configured_or_log()
-    notifier = ChannelNotifier(outbox, there, settings.give_up_s, recorder)
-    return DailyDigest(past, reader, notifier, settings.digest_hour_utc)
-
-
-def _configured_or_log() -> tuple[dict[str, Channel], ChannelSettings]:
-    try:
-        return configured()
-    except (pydantic.ValidationError, InvalidInput, Refused) as error:
-        wrong = wrong_setting(error)
-    logger.error("alerts go to the log only, since a setting is wrong: %s", wrong)
-    return {LOG: LogChannel()}, ChannelSettings.model_construct()
-
-
-def configured() -> tuple[dict[str, Channel], ChannelSettings]:
-    """Return the channels of the environment, and their settings; raise where a setting is wrong."""
-    settings, sentry = ChannelSettings(), SentrySettings()
-    there = open_channels(settings, sentry.dsn, source=sentry.environment, release=_release())
-    return there, settings
-
-
-def wrong_setting(error: pydantic.ValidationError | InvalidInput | Refused) -> str:
-    """Return which setting is wrong, and why, without what it holds."""
-    if not isinstance(error, pydantic.ValidationError):
-        return str(error)
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    name = "_".join(str(part) for part in first["loc"]).upper()
-    return f"ION_ALERT_{name} {first['msg']}" if name else first["msg"]
-
-
-def _release() -> str:
-    try:
-        return f"ion-mentoring@{importlib.metadata.version('ion-mentoring')}"
-    except importlib.metadata.PackageNotFoundError:  # run from a checkout that is not installed
-        return "ion-mentoring@unknown"
 
 
 def open_channels(
