@@ -14,11 +14,14 @@ import psutil
 import pytest
 from celery import Celery
 from flower import urls  # type: ignore[import-untyped]
+from playwright.sync_api import HttpCredentials
 
 import celeryconfig
 from producers import PersonaClient, PersonaRequest
 from producers.broker import BrokerPublisher
-from tests.support.flower import WatchedStack, note_runs, watched_stack
+from tests.support.chromium import chromium
+from tests.support.flower import DASHBOARDS, WatchedStack, note_runs, watched_stack
+from tests.support.tools import needs
 from tests.support.wait import wait_until
 from workers.contract import names
 
@@ -190,3 +193,35 @@ def test_a_ledger_that_cannot_be_read_is_told_and_the_rest_goes_on(
 
     assert runs.found == ()
     assert "none.db" in runs.trouble
+
+
+def test_an_operator_finds_a_batch_in_a_browser_and_can_do_no_harm(watched: WatchedStack) -> None:
+    """Log in, look at the workers, find a batch, open it; the page of a worker offers no way to stop it."""
+    user, password = watched.login
+    with chromium(needs("chromium")) as browser:
+        login = HttpCredentials(username=user, password=password)
+        with browser.new_context(base_url=watched.url, http_credentials=login) as context:
+            page, troubles = context.new_page(), []
+            page.on("pageerror", lambda error: troubles.append(str(error)))
+
+            page.goto("/")
+            page.get_by_role("link", name="worker1@ion").wait_for()
+            page.get_by_role("link", name="Tasks", exact=True).click()
+            page.get_by_role("searchbox").fill("m7q2")
+            row = page.get_by_role("row", name="36 jobs, bulk, run m7q2")
+            row.wait_for()
+            assert page.locator("#tasks-table tbody tr").count() == 1
+            assert "36 ok" in row.inner_text()
+            row.locator("a[href*='/task/']").first.click()
+            page.get_by_text("36 jobs, bulk, run m7q2").wait_for()
+
+            page.get_by_role("link", name="Batches").click()
+            page.get_by_role("progressbar", name="Done of m7q2").wait_for()
+            overview = page.get_by_role("link", name="overview").get_attribute("href")
+            assert overview == f"{DASHBOARDS}/dashboards/overview"
+
+            page.goto("/worker/worker1@ion")
+            page.get_by_role("tab").first.wait_for()
+            assert page.get_by_role("button", name=re.compile("shut|revoke|grow|restart", re.I)).count() == 0
+            assert WORDS not in page.content()
+            assert troubles == []
