@@ -31,7 +31,7 @@ from workers.store.errors import StoreError
 
 logger = logging.getLogger(__name__)
 
-MOST = 200  # deliveries taken at once
+MOST = 1_000  # deliveries taken at once
 LEASE_S = 120  # after which others take up what was taken: longer than a lane works on what it took
 LANE_S = 60.0  # a lane begins nothing new after so long
 PATIENCE_S = 2.0  # ``deliver`` waits so long for what it began, then leaves it to its thread
