@@ -21,9 +21,12 @@ def gateway_beside(local: LocalSettings) -> GatewaySettings:
     """Return the settings of the gateway to the stack of *local*.
 
     It lets everybody in where that is only who uses this machine: on a loopback address, with a broker of
-    the stack's own, and unless ION_GATEWAY_ANONYMOUS says otherwise.
+    the stack's own, and unless ION_GATEWAY_ANONYMOUS says otherwise.  It shows metrics, unless
+    ION_GATEWAY_METRICS says otherwise.
     """
     settings = GatewaySettings()
+    if "metrics" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"metrics": True})
     if "anonymous" in settings.model_fields_set or local.broker_url is not None:
         return settings
     return settings.model_copy(update={"anonymous": is_loopback(settings.host)})
@@ -34,7 +37,11 @@ def gateway_spec(settings: GatewaySettings, local: LocalSettings, env: Mapping[s
     return ProcessSpec(
         name="gateway",
         argv=(sys.executable, "-m", "producers.gateway"),
-        env={**env, "ION_GATEWAY_ANONYMOUS": str(settings.anonymous)},  # the rest it reads as we do
+        env={  # the rest it reads as we do
+            **env,
+            "ION_GATEWAY_ANONYMOUS": str(settings.anonymous),
+            "ION_GATEWAY_METRICS": str(settings.metrics),
+        },
         ready=lambda: answers_http(f"{settings.url}/livez"),
         where=settings.url,
         ready_timeout_s=local.start_timeout_s,

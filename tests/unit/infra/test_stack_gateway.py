@@ -19,7 +19,14 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 - nothing is bound to it
 
 @pytest.fixture(autouse=True)
 def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BROKER_URL", "GATEWAY", "GATEWAY_HOST", "GATEWAY_PORT", "GATEWAY_ANONYMOUS"):
+    for name in (
+        "BROKER_URL",
+        "GATEWAY",
+        "GATEWAY_HOST",
+        "GATEWAY_PORT",
+        "GATEWAY_ANONYMOUS",
+        "GATEWAY_METRICS",
+    ):
         monkeypatch.delenv(f"ION_{name}", raising=False)
 
 
@@ -47,11 +54,21 @@ def test_who_says_whether_everybody_may_come_in_is_heeded(monkeypatch: pytest.Mo
         gateway_beside(LocalSettings())
 
 
+def test_it_shows_metrics_unless_it_is_told_not_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert gateway_beside(LocalSettings()).metrics
+    monkeypatch.setenv("ION_GATEWAY_METRICS", "false")
+    assert not gateway_beside(LocalSettings()).metrics
+
+
 def test_it_is_one_of_our_processes_and_gets_time_to_stop_well() -> None:
     spec = gateway_spec(GatewaySettings(drain_s=5, stop_grace_s=7), LocalSettings(), {"ION_BROKER_URL": "b"})
 
     assert spec.argv == (sys.executable, "-m", "producers.gateway")
-    assert spec.env == {"ION_BROKER_URL": "b", "ION_GATEWAY_ANONYMOUS": "False"}
+    assert spec.env == {
+        "ION_BROKER_URL": "b",
+        "ION_GATEWAY_ANONYMOUS": "False",
+        "ION_GATEWAY_METRICS": "False",
+    }
     assert spec.where == "http://127.0.0.1:8000"
     assert spec.stop_grace_s > 5 + 7
 
