@@ -43,7 +43,7 @@ def slack_payload(message: Message, oncall: str) -> dict[str, Any]:
     if loud:
         waits = "nobody has taken this on" if notice.kind == "escalated" else "this is critical"
         blocks.append(_section(f"{oncall} {waits}"))
-    elif message.said and message.said not in message.title:
+    if message.said and message.said not in message.title:
         blocks.append(_section(escaped(message.said)))
     for item in message.items:
         blocks += _item_blocks(item, alone=len(message.items) == 1)
