@@ -11,8 +11,7 @@ refuse a version it does not know and still tell whom.
 
 import enum
 import re
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -121,16 +120,18 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     tries: int = 0
 
 
-def shown_ends(ends: Iterable[Outcome]) -> str:
-    """Return what operators see of how a batch's jobs ended: ``36 ok (12 cached), 1 rejected``."""
-    ended, cached = Counter[str](), 0
-    for end in ends:
-        ended[end.status] += 1
-        cached += end.cached
-    told = [f"{ended[status]} {status}" for status in Status if ended[status]]
+def shown_ends(ended: Mapping[str, int], cached: int = 0, personas: Mapping[str, int] | None = None) -> str:
+    """Return what operators see of how jobs ended, by their status; of the answers, *cached* and by whom.
+
+    ``36 ok (12 cached), 1 rejected; Lua 20, Elro 16``
+    """
+    told = [f"{ended[status]} {status}" for status in Status if ended.get(status)]
     if cached:
         told[0] += f" ({cached} cached)"  # only answers are: ok comes first
-    return ", ".join(told)
+    by_whom = sorted((personas or {}).items(), key=lambda one: -one[1])
+    return "; ".join(
+        filter(None, (", ".join(told), ", ".join(f"{persona} {jobs}" for persona, jobs in by_whom)))
+    )
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True):

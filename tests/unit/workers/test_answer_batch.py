@@ -13,7 +13,7 @@ from persona_system.pipeline import load_pipeline
 from tests.support.loopback import KeptDeadLetters
 from tests.support.settling import MemorySettlements
 from workers.contract.dead_letters import DeadLetter, Reason
-from workers.contract.payloads import Batch, Job, Outcome, Reply, Status
+from workers.contract.payloads import Batch, Job, Outcome, Reply, Status, shown_ends
 from workers.delivery import FIRST
 from workers.errors import Unavailable
 from workers.runtime import Runtime
@@ -230,3 +230,24 @@ def test_operators_are_told_how_the_jobs_of_a_batch_ended_and_no_more(fleet: Fle
 
 def test_operators_are_told_why_a_message_was_refused(fleet: Fleet) -> None:
     assert persona.process(b"\xc1 my very private words", fleet.runtime) == "refused: MALFORMED_BATCH"
+
+
+@pytest.mark.parametrize(
+    ("ended", "cached", "personas", "told"),
+    [
+        ({"ok": 36}, 0, {}, "36 ok"),
+        (
+            {"rejected": 1, "ok": 36},
+            12,
+            {"Elro": 9, "Lua": 27},
+            "36 ok (12 cached), 1 rejected; Lua 27, Elro 9",
+        ),
+        ({"failed": 2, "expired": 1}, 0, {}, "2 failed, 1 expired"),
+        ({}, 0, {}, ""),
+    ],
+    ids=["answers", "all of it", "none", "nothing"],
+)
+def test_what_operators_see_is_counts_and_mentors(
+    ended: dict[str, int], cached: int, personas: dict[str, int], told: str
+) -> None:
+    assert shown_ends(ended, cached, personas) == told
