@@ -7,6 +7,9 @@ import typer
 from typer.exceptions import TyperException
 
 from producers.cli import (
+    alerts,
+    alerts_export,
+    alerts_silences,
     analyze,
     audit,
     bulk,
@@ -58,6 +61,7 @@ def new_app() -> typer.Typer:
     app.add_typer(_keys_group(), name="keys")
     app.add_typer(_audit_group(), name="audit")
     app.add_typer(_dashboard_group(), name="dashboard")
+    app.add_typer(_alerts_group(), name="alerts")
     add(app, "config", config.config, "The settings in effect.", config.CONFIG_EXAMPLES)
     add(app, "doctor", doctor.doctor, "Why something does not work.", doctor.DOCTOR_EXAMPLES)
     return app
@@ -104,6 +108,28 @@ def _dashboard_group() -> typer.Typer:
         add(group, name, dashboard.command_of(name), summary, dashboard.examples_of(name))
     add(group, "list", dashboard.list_dashboards, "Which there are.", dashboard.LIST_EXAMPLES)
     add(group, "export", dashboard.export, "Files for Grafana.", dashboard.EXPORT_EXAMPLES)
+    return group
+
+
+def _alerts_group() -> typer.Typer:
+    group = typer.Typer(help="What is wrong, and who knows.", no_args_is_help=True, rich_markup_mode=None)
+    add(group, "list", alerts.list_alerts, "What is wrong now.", alerts.LIST_EXAMPLES)
+    add(group, "show", alerts.show, "All about one alert.", alerts.SHOW_EXAMPLES)
+    add(group, "ack", alerts.ack, "Take alerts on.", alerts.ACK_EXAMPLES)
+    add(group, "history", alerts.history, "What was wrong.", alerts.HISTORY_EXAMPLES)
+    quiet = alerts_silences
+    add(group, "silence", quiet.silence, "Tell nobody, for a while.", quiet.SILENCE_EXAMPLES)
+    add(group, "unsilence", quiet.unsilence, "End a silence.", quiet.UNSILENCE_EXAMPLES)
+    add(group, "silences", quiet.silences, "What nobody is told of.", quiet.SILENCES_EXAMPLES)
+    add(group, "rules", alerts.rules, "What alerts come from.", alerts.RULES_EXAMPLES)
+    add(group, "test", alerts.send_test, "Whether people would hear of it.", alerts.TEST_EXAMPLES)
+    add(
+        group,
+        "export",
+        alerts_export.export,
+        "For Prometheus and Alertmanager.",
+        alerts_export.EXPORT_EXAMPLES,
+    )
     return group
 
 
@@ -155,7 +181,9 @@ def _report_usage(error: TyperException, argv: Sequence[str]) -> int:
 
 def _command(argv: Sequence[str]) -> list[str]:
     words = [word for word in argv if not word.startswith("-")]
-    return words[: 2 if words[:1] in (["bulk"], ["cache"], ["dashboard"], ["dead"], ["keys"]) else 1]
+    return words[
+        : 2 if words[:1] in (["alerts"], ["bulk"], ["cache"], ["dashboard"], ["dead"], ["keys"]) else 1
+    ]
 
 
 def _lower(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from workers.monitoring.alert import Alert, Notice
+from workers.monitoring.alert import Alert, Level, Notice
 from workers.monitoring.alerts import Track
 from workers.monitoring.silences import Silence
 from workers.store import outbox
@@ -113,11 +113,25 @@ class AlertStore:
         with self._store.reading() as connection:
             return _alerts(connection, sa.select(ALERTS.c.alert).where(ALERTS.c.state != "resolved"))
 
-    def history(self, since_s: float, limit: int) -> list[Alert]:
+    def history(
+        self, since_s: float, limit: int, rule: str | None = None, level: Level | None = None
+    ) -> list[Alert]:
         """Return at most *limit* alerts that fired since then, the latest first, open ones among them."""
-        query = sa.select(ALERTS.c.alert).where(ALERTS.c.fired_ms >= int(since_s * 1000)).limit(limit)
+        wanted = [ALERTS.c.fired_ms >= int(since_s * 1000)]
+        wanted += [
+            column == value for column, value in ((ALERTS.c.rule, rule), (ALERTS.c.level, level)) if value
+        ]
         with self._store.reading() as connection:
-            return _alerts(connection, query)
+            return _alerts(connection, sa.select(ALERTS.c.alert).where(*wanted).limit(limit))
+
+    def alerts(self, since_s: float) -> list[Alert]:
+        """Return the alerts that are open, and those that began or ended since then, the latest first."""
+        since_ms = int(since_s * 1000)
+        wanted = sa.or_(
+            ALERTS.c.state != "resolved", ALERTS.c.fired_ms >= since_ms, ALERTS.c.resolved_ms >= since_ms
+        )
+        with self._store.reading() as connection:
+            return _alerts(connection, sa.select(ALERTS.c.alert).where(wanted))
 
     def find(self, alert_id: str) -> list[Alert]:
         """Return the alerts whose ids begin with *alert_id*: one, unless it is short or unknown."""
