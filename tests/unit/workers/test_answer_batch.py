@@ -25,6 +25,7 @@ pack = msgspec.msgpack.encode
 PIPELINE = load_pipeline()
 KEY = "calm-medium-learning"
 NOW_MS = 1_000_000.0
+ALL_OF_IT = "36 ok (12 cached), 1 rejected; Lua 27, Elro 9"
 
 
 class Fleet:
