@@ -1,5 +1,6 @@
 """The gateway's composition root: settings in, an ASGI application out."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -32,13 +33,16 @@ from producers.gateway.endpoints.service_routes import service_routes
 from producers.gateway.endpoints.watch import JobWatch
 from producers.gateway.entry.body import BodyReader, Shortcut
 from producers.gateway.entry.edge import Edge
+from producers.gateway.entry.traced import Traced
 from producers.gateway.errors import GatewayError, refusal_of
 from producers.gateway.monitoring.looks import looks_of
 from producers.gateway.monitoring.probe import Probe, probing
+from producers.gateway.monitoring.sight import sight_of
 from producers.gateway.ports import Door, NoMeter
 from producers.gateway.routes import Endpoints, api_routes
 from producers.gateway.server.stopping import stopping_well
 from producers.gateway.settings import GatewaySettings
+from workers.observability.settings import ObservabilitySettings
 
 if TYPE_CHECKING:
     from producers.gateway.dashboards.pages import DashboardPages
@@ -53,6 +57,7 @@ def build_gateway(
 
     *counts_dir* is where the processes of one port leave their counts; None: there is one process.
     """
+    sight = sight_of(ObservabilitySettings(), settings.region)
     client = AsyncPersonaClient(fleet)
     watch = JobWatch(client)
     personas = load_catalogue(fleet.catalogue_dir).personas
@@ -90,6 +95,7 @@ def build_gateway(
         ):
             yield
             await client.close(_FAREWELL)
+        await asyncio.to_thread(sight.close)
 
     app = FastAPI(
         title="ION Mentoring",
@@ -109,7 +115,8 @@ def build_gateway(
     app.router.redirect_slashes = False
     for kind in (HTTPException, RequestValidationError, ValidationError, *_OURS, Exception):
         app.add_exception_handler(kind, _answer_error)
-    return Edge(Shortcut(app, routes), settings, door, NoMeter() if exposition is None else exposition.meter)
+    meter = NoMeter() if exposition is None else exposition.meter
+    return Edge(Traced(Shortcut(app, routes), sight), settings, door, meter)
 
 
 _AT_ONCE, _FAREWELL = timedelta(0), timedelta(seconds=1)  # by then nobody waits for a job that goes on

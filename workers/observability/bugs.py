@@ -30,18 +30,28 @@ def sentry_reporter(dsn: str, **options: Any) -> ReportBug:
     return report_to_sentry()
 
 
-def report_to_sentry(monotonic: Callable[[], float] = time.monotonic) -> ReportBug:
-    """Return a reporter that logs every error, and sends one of a kind to Sentry in ten seconds.
+def report_to_sentry() -> ReportBug:
+    """Return a reporter that logs every error, and tells Sentry, which must have been started."""
+    tell = tell_sentry()
 
-    Sentry must have been started.  An error that thousands of jobs meet costs a millisecond once, not
-    thousands of times; what is sent says how many were not.
+    def report(doing: str, error: BaseException) -> None:
+        log_bug(doing, error)
+        tell(doing, error)
+
+    return report
+
+
+def tell_sentry(monotonic: Callable[[], float] = time.monotonic) -> ReportBug:
+    """Return a reporter that sends one error of a kind to Sentry in ten seconds.
+
+    An error that thousands of jobs meet costs a millisecond once, not thousands of times; what is sent says
+    how many were not.
     """
     import sentry_sdk  # noqa: PLC0415 - see start_sentry
 
     sparing = Sparing(monotonic, _ONE_IN_S)
 
-    def report(doing: str, error: BaseException) -> None:
-        log_bug(doing, error)
+    def tell(doing: str, error: BaseException) -> None:
         times = sparing.passes((doing, type(error).__name__, _place(error)))
         if not times:
             return
@@ -52,7 +62,11 @@ def report_to_sentry(monotonic: Callable[[], float] = time.monotonic) -> ReportB
                 scope.set_tag(name, value)
             scope.capture_exception(error)
 
-    return report
+    return tell
+
+
+def report_nothing(doing: str, error: BaseException) -> None:
+    """Tell nobody: it is logged elsewhere."""
 
 
 _ONE_IN_S = 10.0

@@ -24,6 +24,7 @@ from producers.gateway.errors import (
 )
 from producers.gateway.ports import Door, Meter
 from producers.gateway.settings import GatewaySettings
+from workers.observability.context import binding
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ class Edge:
         except Exception as error:  # noqa: BLE001 - this is where every error ends
             refusal = refusal_of(error)
             if refusal.code == TABLE[Exception].code:
-                _note_fault(error)
+                with binding(request_id=call.request_id):
+                    _note_fault(error)
             await refuse(refusal)
         except asyncio.CancelledError:  # the server has waited for long enough, and stops
             await refuse(refusal_of(NotReady("this process is stopping")))
