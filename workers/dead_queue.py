@@ -21,7 +21,10 @@ from celery.exceptions import Reject
 from celery.worker.consumer import Tasks
 
 from workers.contract import names
+from workers.contract.dead_letters import DeadLetter
 from workers.letter_book import StoredLetters
+from workers.monitoring.metrics import DEAD_LETTERS
+from workers.monitoring.recorder import NullRecorder, Recorder
 from workers.observability.bugs import ReportBug
 from workers.request import DiscreetRequest
 from workers.store.errors import StoreError
@@ -78,10 +81,34 @@ def wait_s(failures: int) -> float:
     return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(failures - 1, 10))
 
 
-def connect(app: Celery, url: str | None, retention: Retention, report_bug: Callable[[], ReportBug]) -> None:
+class CountedLetters:
+    """Letters that are kept in *book*; each that is news is counted, by its reason."""
+
+    def __init__(self, book: LetterBook, recorder: Callable[[], Recorder]) -> None:
+        self._book, self._recorder = book, recorder
+
+    def keep(self, letter: DeadLetter) -> bool:
+        """Keep *letter*; say whether that was news."""
+        news = self._book.keep(letter)
+        if news:
+            self._recorder().count(DEAD_LETTERS, labels=(letter.reason.value,))
+        return news
+
+    def tidy(self, before_ms: int, most: int) -> int:
+        """Delete what has not changed since *before_ms*, and the oldest beyond *most*; return how many."""
+        return self._book.tidy(before_ms, most)
+
+
+def connect(
+    app: Celery,
+    url: str | None,
+    retention: Retention,
+    report_bug: Callable[[], ReportBug],
+    recorder: Callable[[], Recorder] = NullRecorder,
+) -> None:
     """Bind the tasks of dead letters to *app*, and let its workers consume them if there is a *url*.
 
-    *report_bug* gives the reporter of the process that asks.
+    *report_bug* and *recorder* give what the process that asks reports and measures with.
     """
     gate = DeadQueueGate()
 
@@ -101,7 +128,8 @@ def connect(app: Celery, url: str | None, retention: Retention, report_bug: Call
         signals.worker_init.connect(_leave_the_queue, weak=False, dispatch_uid="ion-dead")
         return
     book = StoredLetters(url)
-    app.task(_keeper(book, report_bug), shared=False, name=names.DEAD_KEEP, **options)
+    counted = CountedLetters(book, recorder)
+    app.task(_keeper(counted, report_bug), shared=False, name=names.DEAD_KEEP, **options)
     app.task(_tidier(book, retention, report_bug), shared=False, name=names.DEAD_TIDY)
 
     def close(**_: Any) -> None:

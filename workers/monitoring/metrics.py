@@ -249,6 +249,7 @@ METRICS: Mapping[str, Metric] = {
         REPORTS,
         DISCARDED,
         TROUBLE,
+        NOTICES,
     )
 }
 

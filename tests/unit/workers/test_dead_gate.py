@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from celery.exceptions import Reject
 
+from tests.support.dead_letters import letter
 from workers.contract import names
 from workers.contract.dead_letters import DeadLetter
-from workers.dead_queue import LONGEST_WAIT_S, DeadQueueGate, _keeper, _tidier, wait_s
+from workers.dead_queue import LONGEST_WAIT_S, CountedLetters, DeadQueueGate, _keeper, _tidier, wait_s
+from workers.monitoring.recorder import MemoryRecorder
 from workers.settings import WorkerSettings
 from workers.store.errors import StoreUnavailable, UnusableUrl
 from workers.tasks.dead import Retention
@@ -137,6 +139,28 @@ def test_upkeep_that_fails_waits_for_its_next_time(caplog: pytest.LogCaptureFixt
 
     _tidier(Broken(), Retention(), lambda: lambda *_: None)()
     assert "old dead letters stay for now" in caplog.text
+
+
+def test_a_letter_that_is_news_is_counted_by_its_reason() -> None:
+    class Book:
+        def __init__(self) -> None:
+            self.known: set[str] = set()
+
+        def keep(self, letter: DeadLetter) -> bool:
+            news = letter.id not in self.known
+            self.known.add(letter.id)
+            return news
+
+        def tidy(self, before_ms: int, most: int) -> int:
+            return before_ms + most
+
+    recorder = MemoryRecorder("local", "test", lambda: 0.0)
+    letters = CountedLetters(Book(), lambda: recorder)
+    for one in (letter(id="a"), letter(id="b"), letter(id="a")):
+        letters.keep(one)
+    (cell,) = recorder.take().cells
+    assert (cell.metric, cell.labels, cell.total) == ("dead_letters", (letter().reason.value,), 2)
+    assert letters.tidy(1, 2) == 3
 
 
 def test_an_empty_database_url_means_none() -> None:
