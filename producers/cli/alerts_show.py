@@ -37,8 +37,13 @@ _PASSED_ON = (  # of an alert, to programs as it is
 
 
 def gravest_first(alerts: Iterable[Alert]) -> list[Alert]:
-    """Return *alerts* in the order of their levels, the latest of each first."""
-    return sorted(alerts, key=lambda alert: (LEVELS.index(alert.level), -alert.fired_s, alert.id))
+    """Return *alerts* in the order of their levels: what people were told of first, then the latest."""
+
+    def place(alert: Alert) -> tuple[int, bool, float, str, str]:
+        level = LEVELS.index(alert.level)
+        return (level, alert.told_s is None, -alert.fired_s, alert.rule, alert.id)
+
+    return sorted(alerts, key=place)
 
 
 def alert_json(alert: Alert) -> dict[str, Any]:
