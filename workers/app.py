@@ -10,16 +10,18 @@ import celeryconfig
 from persona_system.pipeline import load_pipeline
 from persona_system.ports import TextAnalyser
 from workers import dead_queue, signals
+from workers.answers import CachedAnswers
 from workers.base import TaskOptions, bind, bind_periodic
 from workers.caching import open_cache
 from workers.contract import names
 from workers.contract.addresses import is_redis
 from workers.dead_letter import BrokerDeadLetters, quarantine_hook
+from workers.measuring import Measuring, evictions_of, open_measuring
 from workers.monitored import open_monitoring
-from workers.monitoring.recorder import NullRecorder, Recorder
+from workers.monitoring.machine import Machine
 from workers.observability.starting import beat_check_ins, switched_on
 from workers.requeue import BrokerQueues
-from workers.runtime import Runtime, RuntimeSlot
+from workers.runtime import ProcessSlot, Runtime, RuntimeSlot
 from workers.settings import WorkerSettings
 from workers.settling import RedisSettlements
 from workers.tasks import cache, monitoring, persona
@@ -41,12 +43,24 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
         options = {**app.conf.broker_transport_options, "quarantine": quarantine_hook(dead_letters, now_ms)}
         app.conf.update(broker_transport_options=options)
 
+    def build_measuring() -> Measuring:
+        if not settings.monitoring:
+            return Measuring(settings.region)
+        broker_url = settings.broker_url.get_secret_value()
+        return open_measuring("worker", settings.region, broker_url, settings.effective_reply_url)
+
+    measuring = ProcessSlot(build_measuring)
+
     def build_runtime() -> Runtime:
         seen = switched_on(settings, settings.region)
         pipeline = load_pipeline(analyser, settings.catalogue_dir, settings.max_text_chars)
         answers, upkeep = open_cache(settings, pipeline, seen.report_bug)
         settlements = RedisSettlements(settings.effective_reply_url, settings.reply_timeout_s)
-        recorder: Recorder = NullRecorder()
+        measured = measuring.get()
+        recorder = measured.recorder
+        measured.look(Machine().look)
+        if isinstance(answers, CachedAnswers) and answers.cache.local is not None:
+            measured.look(evictions_of(answers.cache.local))
         return Runtime(
             pipeline=pipeline,
             settlements=settlements,
@@ -55,10 +69,12 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
             report_bug=seen.report_bug,
             answers=answers,
             upkeep=upkeep,
-            queues=BrokerQueues(app),
+            queues=BrokerQueues(app, recorder),
             watch=Watchdog(settings.hard_limit_s, settlements.hangs, SignalAlarm()),
             monitoring=open_monitoring(settings, app, recorder, seen.report_bug),
+            region=settings.region,
             recorder=recorder,
+            tell=measured.telling(seen.tells),
             tracing=seen.tracing,
             check_ins=seen.check_ins,
             trails=settings.trail,
@@ -80,7 +96,7 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
         Retention(timedelta(days=settings.dead_retention_days), settings.dead_max_letters),
         lambda: slot.get().report_bug,
     )
-    signals.connect(settings, slot)
+    signals.connect(settings, slot, measuring)
 
     def guarded_consumer(*given: Any, **options: Any) -> Any:
         from workers.guard import GuardedConsumer, refuse_compression  # noqa: PLC0415 - only a worker consumes

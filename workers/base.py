@@ -16,6 +16,7 @@ from celery.exceptions import Reject
 from workers import retry
 from workers.delivery import Delivery, delivery_of
 from workers.errors import Unanswerable, Unavailable
+from workers.monitoring.metrics import TASKS, WORK_TIME
 from workers.observability.context import binding
 from workers.retry import Backoff, Failure
 from workers.runtime import Runtime, RuntimeSlot
@@ -75,6 +76,7 @@ def bind(app: Celery, slot: RuntimeSlot, options: TaskOptions, body: TaskBody) -
                     return _give_up(payload, delivery, runtime, request, type(error).__name__)
             except Unavailable as error:
                 logger.error("%s: %s; its message goes back", options.name, error)  # noqa: TRY400 - nothing to add
+                runtime.recorder.count(TASKS, 1, (options.name, "rejected"))
                 time.sleep(_PAUSE_S)
                 raise Reject(str(error), requeue=True) from None
 
@@ -120,6 +122,7 @@ def _put_again(payload: bytes, delivery: Delivery, runtime: Runtime, request: An
         wait_s=wait_s,
         retries=request.retries + 1,
     )
+    runtime.recorder.count(TASKS, 1, (delivery.task, "retried"))
 
 
 def bind_periodic(app: Celery, slot: RuntimeSlot, name: str, body: PeriodicBody) -> None:
@@ -130,13 +133,14 @@ def bind_periodic(app: Celery, slot: RuntimeSlot, name: str, body: PeriodicBody)
     """
 
     def run(task: Task) -> None:
-        runtime, ok = slot.get(), True
+        runtime, ok, began_s = slot.get(), True, time.perf_counter()
         with binding(task=name, worker=str(task.request.hostname or "")):
             try:
                 body(runtime)
             except Exception as error:  # noqa: BLE001 - upkeep that fails must not look like a failed answer
                 ok = False
                 runtime.report_bug(name, error)
+            runtime.recorder.measure(WORK_TIME, time.perf_counter() - began_s, 1, (name,))
             runtime.check_ins.ended(vars(task.request), ok=ok)
 
     app.task(run, bind=True, shared=False, name=name, send_events=False)

@@ -39,6 +39,13 @@ class Measuring:
         """Whether anything is measured at all."""
         return self.reporter is not None
 
+    def telling(self, tells: Sequence[Tell]) -> Tell:
+        """Return what tells *tells* besides."""
+        if not tells:
+            return self.tell
+        ours = () if self.tell is tell_nobody else (self.tell,)
+        return Tellers((*ours, *tells), self.recorder)
+
     def look(self, look: Look) -> None:
         """Have *look* measure, once a report."""
         if self.reporter is not None:
@@ -50,12 +57,10 @@ class Measuring:
             self.reporter.close()
 
 
-def open_measuring(
-    kind: str, region: str, broker_url: str, reply_url: str, tells: Sequence[Tell] = ()
-) -> Measuring:
+def open_measuring(kind: str, region: str, broker_url: str, reply_url: str) -> Measuring:
     """Return the measuring of this process, a *kind* of ours, and begin to report.
 
-    It connects when there is something to report.  *tells* are told of each event, beside our own.
+    It connects when there is something to report.
     """
     from redis.backoff import NoBackoff  # noqa: PLC0415 - producers import it when they connect
     from redis.retry import Retry  # noqa: PLC0415
@@ -73,7 +78,7 @@ def open_measuring(
         client_name="ion-monitoring",
     )
     recorder, buffer = MemoryRecorder(region, source, time.time), EventBuffer()
-    tellers = Tellers((partial(record, recorder=recorder), buffer.tell, *tells), recorder)
+    tellers = Tellers((partial(record, recorder=recorder), buffer.tell), recorder)
     reporter = Reporter(
         recorder, buffer, ReportInbox(client), EventExchange(broker_url, source), client.close
     )

@@ -9,14 +9,17 @@ from typing import Any
 from celery import Celery
 
 from workers.delivery import LOST_BEFORE_HEADER, STORY_BEFORE_HEADER, Delivery
+from workers.monitoring.metrics import TASKS
+from workers.monitoring.recorder import NullRecorder, Recorder
 from workers.publishing import put
 
 
 class BrokerQueues:
-    """Publishes for the tasks of *app*."""
+    """Publishes for the tasks of *app*, and counts what is sent with *recorder*."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Celery, recorder: Recorder | None = None) -> None:
         self._app = app
+        self._recorder: Recorder = NullRecorder() if recorder is None else recorder
 
     def put(
         self,
@@ -45,6 +48,7 @@ class BrokerQueues:
         )
         message.headers.update(_history(delivery))
         put(self._app, delivery.queue, message)
+        self._recorder.count(TASKS, 1, (delivery.task, "sent"))
 
 
 def _history(delivery: Delivery) -> dict[str, Any]:

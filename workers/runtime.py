@@ -198,6 +198,10 @@ class ProcessSlot(Generic[T]):
                 self._held, self._pid = self._build(), os.getpid()
             return self._held
 
+    def held(self) -> T | None:
+        """Return this process's own, if it was built."""
+        return self._held if self._pid == os.getpid() else None
+
     def close(self) -> None:
         """Close this process's own, if it has one; a parent's stays the parent's."""
         with self._lock:

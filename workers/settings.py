@@ -30,6 +30,9 @@ class WorkerSettings(ObservabilitySettings):
     max_text_chars: int = Field(default=32_768, ge=1, description="longest message accepted")
     catalogue_dir: Path | None = Field(default=None, description="personas, matrix, templates; default: ours")
     hard_limit_s: float = Field(default=20.0, gt=0, description="a job that takes longer ends its worker")
+    monitoring: bool = Field(
+        default=True, description="measure the work, and report it to the reply store every 5 s"
+    )
     trail: bool = Field(default=True, description="note of each batch what `ion jobs trace` shows")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     ready_file: Path | None = Field(default=None, description="touched when ready, removed when not")

@@ -5,13 +5,15 @@ from typing import Any
 
 from celery import signals
 
+from workers import task_counts
+from workers.measuring import Measuring
 from workers.observability import logs
-from workers.runtime import RuntimeSlot
+from workers.runtime import ProcessSlot, RuntimeSlot
 from workers.settings import WorkerSettings
 
 
-def connect(settings: WorkerSettings, slot: RuntimeSlot) -> None:
-    """Connect this process's life to *settings* and *slot*; the latest call wins.
+def connect(settings: WorkerSettings, slot: RuntimeSlot, measuring: ProcessSlot[Measuring]) -> None:
+    """Connect this process's life to *settings*, *slot* and *measuring*; the latest call wins.
 
     The runtime is built before the first message: at ``worker_process_init`` in a prefork child and in
     the solo pool, and at ``worker_ready`` where threads of the main process do the work.
@@ -30,12 +32,18 @@ def connect(settings: WorkerSettings, slot: RuntimeSlot) -> None:
     def ready(sender: Any = None, **_: Any) -> None:
         if not getattr(sender.controller.pool, "uses_semaphore", False):  # prefork children build their own
             slot.get()
+        measuring.get()  # the main process of a pool receives messages
         _mark_ready(settings.ready_file)
 
     def shutdown(**_: Any) -> None:
         _mark_not_ready(settings.ready_file)
         slot.close()
+        measuring.close()
 
+    def beat_init(**_: Any) -> None:
+        measuring.get()
+
+    task_counts.connect(measuring.held)
     for signal, receiver in (
         (signals.setup_logging, setup_logging),
         (signals.celeryd_after_setup, named),
@@ -43,6 +51,7 @@ def connect(settings: WorkerSettings, slot: RuntimeSlot) -> None:
         (signals.worker_ready, ready),
         (signals.worker_process_shutdown, shutdown),
         (signals.worker_shutdown, shutdown),
+        (signals.beat_init, beat_init),
     ):
         signal.connect(receiver, weak=False, dispatch_uid="ion")
 

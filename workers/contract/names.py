@@ -25,6 +25,13 @@ MONITORING_EVALUATE = "monitoring.evaluate"
 MONITORING_TIDY = "monitoring.tidy"
 MONITORING_DIGEST = "monitoring.digest"
 
+TASK_NAMES = frozenset(
+    {
+        *(PERSONA_PROCESS, PERSONA_RECOMMEND, CACHE_WARM, CACHE_PREFETCH, DEAD_KEEP, DEAD_TIDY),
+        *(MONITORING_COLLECT, MONITORING_EVALUATE, MONITORING_TIDY, MONITORING_DIGEST),
+    }
+)
+
 CACHE_VERSION_NOTE = "version"  # shared note: which answers are the present ones
 
 KEY_PREFIX = "ion:"  # of every key that we write to Redis or Valkey
