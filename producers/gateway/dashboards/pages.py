@@ -124,7 +124,8 @@ class DashboardPages:
         return HttpResponse(self._apology(refusal), refusal.status, headers, "text/html")
 
     def _apology(self, refusal: Refusal) -> str:
-        said = f"{refusal.message[:1].upper()}{refusal.message[1:]}."
+        said = f"{refusal.field} {refusal.message}" if refusal.field else refusal.message
+        said = f"{said[:1].upper()}{said[1:]}."
         if refusal.status == HTTPStatus.UNAUTHORIZED:
             said = "Load the page again, and give an API key of the role service or admin as the password."
         again = refusal.status == HTTPStatus.SERVICE_UNAVAILABLE
