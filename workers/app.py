@@ -12,6 +12,7 @@ from persona_system.ports import TextAnalyser
 from workers import dead_queue, signals
 from workers.answers import CachedAnswers
 from workers.base import TaskOptions, bind, bind_periodic
+from workers.broker_view import Reach
 from workers.caching import open_cache
 from workers.contract import names
 from workers.contract.addresses import is_redis
@@ -59,6 +60,7 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
         measured = measuring.get()
         recorder = measured.recorder
         measured.look(Machine().look)
+        measured.look(Reach(app, settings.broker_url.get_secret_value(), settings.effective_reply_url).look)
         if isinstance(answers, CachedAnswers) and answers.cache.local is not None:
             measured.look(evictions_of(answers.cache.local))
         return Runtime(
@@ -95,6 +97,7 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
         None if url is None else url.get_secret_value(),
         Retention(timedelta(days=settings.dead_retention_days), settings.dead_max_letters),
         lambda: slot.get().report_bug,
+        lambda: slot.get().recorder,
     )
     signals.connect(settings, slot, measuring)
 

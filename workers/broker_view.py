@@ -17,7 +17,9 @@ from redis.retry import Retry
 
 from workers.contract import names
 from workers.contract.addresses import STOCK, is_redis, reply_url_of
-from workers.monitoring.probing import Broker, BrokerView, QueueView
+from workers.monitoring.metrics import UP
+from workers.monitoring.probing import BrokerView, QueueView
+from workers.monitoring.recorder import Recorder
 from workers.transport import overview
 from workers.transport.scripts import Keys
 from workers.transport.servers import open_redis
@@ -28,9 +30,32 @@ _ANSWERS_S = 1.0  # workers that are asked get so long
 _KEYS = Keys(names.BROKER_PREFIX)
 
 
-def broker_of(app: Celery, url: str) -> Broker:
+def broker_of(app: Celery, url: str) -> "OwnBroker | OtherBroker":
     """Return what looks at the broker of *app* at *url*; it connects when it looks."""
     return OwnBroker(url) if is_redis(url) and not url.startswith(STOCK) else OtherBroker(app)
+
+
+class Reach:
+    """Looks, for a worker, whether it could get jobs and answer them: the region is up where workers can.
+
+    Each worker looks for itself, by the thread that reports, which needs neither of the servers.  So a time
+    in which they were away is measured, too, and told when they are back.
+    """
+
+    def __init__(self, app: Celery, broker_url: str, reply_url: str) -> None:
+        self._broker = broker_of(app, broker_url)
+        self._replies = _open(reply_url)
+        self._away: tuple[type[Exception], ...] = (redis.RedisError, *self._broker.errors)
+
+    def look(self, recorder: Recorder) -> None:
+        """Measure 1 if both servers answer, else 0."""
+        try:
+            self._replies.ping()
+            self._broker.check()
+        except self._away:
+            recorder.measure(UP, 0)
+        else:
+            recorder.measure(UP, 1)
 
 
 class OwnBroker:
@@ -39,13 +64,11 @@ class OwnBroker:
     errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)
 
     def __init__(self, url: str) -> None:
-        self._client = open_redis(
-            reply_url_of(url),
-            socket_timeout=_PATIENCE_S,
-            socket_connect_timeout=_PATIENCE_S,
-            retry=Retry(NoBackoff(), 1),  # once, for a connection that went stale
-            client_name="ion-monitoring",
-        )
+        self._client = _open(url)
+
+    def check(self) -> None:
+        """Return when the server answers; raise one of *errors*."""
+        self._client.ping()
 
     def look(self) -> BrokerView:
         """Return what the server tells."""
@@ -65,6 +88,11 @@ class OtherBroker:
         connection = app.connection_for_read()
         errors = (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError)
         self.errors: tuple[type[Exception], ...] = errors
+
+    def check(self) -> None:
+        """Return when the broker takes a connection; raise one of *errors*."""
+        with self._connected():
+            pass
 
     def look(self) -> BrokerView:
         """Return what the broker and the workers tell."""
@@ -91,3 +119,13 @@ class OtherBroker:
         finally:
             with contextlib.suppress(Exception):  # it may be broken, and farewells fail in any way
                 connection.release()
+
+
+def _open(url: str) -> "redis.Redis":
+    return open_redis(
+        reply_url_of(url),
+        socket_timeout=_PATIENCE_S,
+        socket_connect_timeout=_PATIENCE_S,
+        retry=Retry(NoBackoff(), 1),  # once, for a connection that went stale
+        client_name="ion-monitoring",
+    )

@@ -133,7 +133,9 @@ INSTANCES = Metric(
     "Workers that are there.",
     prometheus="ion_instances",  # names in _count belong to histograms
 )
-UP = Metric("up", _G, Type.AVAILABILITY, "share", "1 while the region can answer, 0 while it cannot.")
+UP = Metric(
+    "up", _G, Type.AVAILABILITY, "share", "1 while a worker can take jobs and answer, 0 while it cannot."
+)
 
 QUEUE_DEPTH = Metric(
     "queue_depth",

@@ -19,7 +19,6 @@ from workers.monitoring.metrics import (
     INSTANCES,
     QUEUE_AGE,
     QUEUE_DEPTH,
-    UP,
     USERS,
     WORKER_UP,
 )
@@ -41,11 +40,11 @@ class QueueView:
 class BrokerView:
     """What the broker tells: its queues by name, and the names of the workers that are there.
 
-    A name occurs as often as there are workers of it.  *workers* is None where nobody can know.
+    A name occurs as often as there are workers of it.
     """
 
     queues: Mapping[str, QueueView]
-    workers: Sequence[str] | None
+    workers: Sequence[str]
 
 
 class Broker(Protocol):
@@ -127,19 +126,11 @@ class Prober:
 
     def _tell_of_broker(self, now_s: float) -> None:
         measure = self._recorder.measure
-        try:
-            view = self._broker.look()
-        except self._broker.errors:
-            measure(UP, 0)
-            raise
+        view = self._broker.look()
         for queue, seen in view.queues.items():
             measure(QUEUE_DEPTH, seen.depth, labels=(queue,))
             if seen.oldest_s is not None or not seen.depth:
                 measure(QUEUE_AGE, 0.0 if seen.oldest_s is None else seen.oldest_s, labels=(queue,))
-        if view.workers is None:
-            measure(UP, 1)  # the one that looks is there
-            return
-        measure(UP, 1 if view.workers else 0)
         measure(INSTANCES, len(view.workers))
         for name in set(view.workers):
             measure(WORKER_UP, 1, labels=(name,))

@@ -74,7 +74,6 @@ def test_a_look_tells_of_queues_workers_letters_people_and_ticks(around: Surroun
     around.view = BrokerView({"interactive": QueueView(3, 1.5), "bulk": QueueView(0)}, ["a@x", "b@x", "b@x"])
     around.gone, around.letters = ["a@x", "c@x"], 4
     assert around.probe() == {
-        "up": 1,
         "instance_count": 3,
         "queue_depth/interactive": 3,
         "queue_oldest_age/interactive": 1.5,
@@ -94,27 +93,16 @@ def test_an_age_that_nobody_knows_is_a_gap(around: Surroundings) -> None:
     assert "queue_oldest_age/bulk" not in around.probe()
 
 
-def test_without_a_worker_the_region_is_down(around: Surroundings) -> None:
-    assert around.probe()["up"] == 0
-
-
-def test_where_workers_cannot_be_known_they_are_a_gap(around: Surroundings) -> None:
-    around.view = BrokerView({}, None)
-    seen = around.probe()
-    assert seen["up"] == 1
-    assert "instance_count" not in seen
-
-
 def test_how_late_the_latest_tick_was(around: Surroundings) -> None:
     assert "beat_tick_lag" not in around.probe()
     around.late_s = 0.04
     assert around.probe()["beat_tick_lag"] == 0.04
 
 
-def test_without_the_broker_the_region_is_down_and_the_rest_is_seen(around: Surroundings) -> None:
+def test_without_the_broker_the_rest_is_seen(around: Surroundings) -> None:
     around.view = None
     seen = around.probe()
-    assert seen["up"] == 0
+    assert "instance_count" not in seen
     assert seen["monitoring_trouble/looking at the broker"] == 1
     assert seen["dead_letters_kept"] == 0
 
