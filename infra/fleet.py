@@ -84,6 +84,7 @@ def sections() -> list[Section]:
     from infra.local.settings import LocalSettings  # noqa: PLC0415
     from infra.local.urls import resolve  # noqa: PLC0415
     from producers.gateway.settings import GatewaySettings  # noqa: PLC0415
+    from workers.monitoring.channel_settings import ChannelSettings  # noqa: PLC0415
     from workers.settings import WorkerSettings  # noqa: PLC0415
 
     local = LocalSettings()
@@ -91,6 +92,7 @@ def sections() -> list[Section]:
         *client_sections(),
         Section("gateway", GatewaySettings()),
         Section("flower", FlowerSettings()),
+        Section("alerts", ChannelSettings()),
         Section("stack", local),
     ]
     if local.broker_url is not None:

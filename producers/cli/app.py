@@ -8,6 +8,7 @@ from typer.exceptions import TyperException
 
 from producers.cli import (
     alerts,
+    alerts_channels,
     alerts_export,
     alerts_silences,
     analyze,
@@ -122,6 +123,9 @@ def _alerts_group() -> typer.Typer:
     add(group, "unsilence", quiet.unsilence, "End a silence.", quiet.UNSILENCE_EXAMPLES)
     add(group, "silences", quiet.silences, "What nobody is told of.", quiet.SILENCES_EXAMPLES)
     add(group, "rules", alerts.rules, "What alerts come from.", alerts.RULES_EXAMPLES)
+    way = alerts_channels
+    add(group, "channels", way.channels, "Where notices go, and arrive.", way.CHANNELS_EXAMPLES)
+    add(group, "digest", way.digest, "The last 24 hours, as mailed.", way.DIGEST_EXAMPLES)
     add(group, "test", alerts.send_test, "Whether people would hear of it.", alerts.TEST_EXAMPLES)
     add(
         group,

@@ -90,6 +90,10 @@ def shown(value: Any) -> Any:
     """Return *value* as it may be printed: JSON-like, and of a secret only what is none."""
     from pydantic import SecretStr  # noqa: PLC0415
 
+    from workers.contract.settings import SecretAddress  # noqa: PLC0415
+
+    if isinstance(value, SecretAddress):
+        return MASK
     if isinstance(value, SecretStr):
         return masked(value.get_secret_value())
     if isinstance(value, Path):

@@ -37,11 +37,13 @@ def all_checks(given: Collaborators) -> Iterator[Check]:
     from producers.cli.doctor_fleet import fleet_checks  # noqa: PLC0415
     from producers.cli.doctor_gateway import gateway_checks  # noqa: PLC0415
     from producers.cli.doctor_installation import installation_checks  # noqa: PLC0415
+    from producers.cli.doctor_notices import notice_checks  # noqa: PLC0415
 
     yield from guarded("installation", installation_checks())
     yield from guarded("local stack", given.checks())
     yield from guarded("fleet", fleet_checks(given.fleet))
     yield from guarded("dead letters", dead_checks(given.fleet))
+    yield from guarded("notifications", notice_checks(given.fleet))
     yield from guarded("gateway", gateway_checks())
 
 

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 OK, FAILED, USAGE, UNAVAILABLE = 0, 1, 2, 3
 INTERRUPTED = 130  # 128 + SIGINT
 
-_PREFIXES = {"GatewaySettings": "ION_GATEWAY_", "FlowerSettings": "ION_FLOWER_"}  # the others' is ION_
+_PREFIXES = {  # of environment variables; the others' is ION_
+    "GatewaySettings": "ION_GATEWAY_",
+    "FlowerSettings": "ION_FLOWER_",
+    "ChannelSettings": "ION_ALERT_",
+}
 _DOCTOR = "`ion doctor` looks for the cause"
 _FLEET = "start a fleet with `ion up`, or point ION_BROKER_URL at one; `ion doctor` looks for the cause"
 

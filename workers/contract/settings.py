@@ -8,12 +8,17 @@ so: an environment is handed on to every child, and shown in more places than a 
 import os
 from pathlib import Path
 
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SecretsSettingsSource
 
 from persona_system.errors import InvalidInput
 
 DIRECTORY = "ION_SECRETS_DIR"
 REGION = r"^[a-z0-9][a-z0-9-]{0,62}$"  # what the name of a region looks like
+
+
+class SecretAddress(SecretStr):
+    """An address that lets anybody in who knows it: not even its host and path are shown."""
 
 
 class IonSettings(BaseSettings):

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import SettingsConfigDict
 
-from workers.contract.settings import IonSettings
+from workers.contract.settings import IonSettings, SecretAddress
 
 PAGERDUTY = "https://events.pagerduty.com/v2/enqueue"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -25,7 +25,7 @@ def _web(url: str) -> str:
     return url
 
 
-def _secret_web(url: SecretStr) -> SecretStr:
+def _secret_web(url: SecretAddress) -> SecretAddress:
     _web(url.get_secret_value())
     return url
 
@@ -35,7 +35,7 @@ class ChannelSettings(IonSettings):
 
     model_config = SettingsConfigDict(env_prefix="ION_ALERT_", frozen=True, hide_input_in_errors=True)
 
-    slack_webhook_url: Annotated[SecretStr, AfterValidator(_secret_web)] | None = Field(
+    slack_webhook_url: Annotated[SecretAddress, AfterValidator(_secret_web)] | None = Field(
         default=None, description="incoming webhook of a Slack channel; none: no Slack"
     )
     slack_oncall: str = Field(

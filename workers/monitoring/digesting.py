@@ -15,7 +15,7 @@ from workers.monitoring.digest import Delivered, Digest, Figure, Silenced
 from workers.monitoring.history import Reader
 from workers.monitoring.metrics import COLLECTIONS
 from workers.monitoring.notifier import ChannelNotifier
-from workers.monitoring.outbox import Tally
+from workers.monitoring.outbox import Outbox, Tally
 from workers.monitoring.silences import Silence
 
 DAY_S = 24 * 3_600
@@ -63,21 +63,23 @@ class DailyDigest:
         if due_s is None:
             return
         notice_id = f"digest-{wording.date(due_s)}"
-        if not self.notifier.outbox.knows(notice_id):
-            self.notifier.put(self.make(now_s, notice_id))
+        outbox = self.notifier.outbox
+        if not outbox.knows(notice_id):
+            self.notifier.put(digest_of_day(self.past, self.reader, outbox, now_s, notice_id))
             self.notifier.deliver()
 
-    def make(self, now_s: float, notice_id: str) -> Notice:
-        """Return the digest of the 24 hours before *now_s*."""
-        since_s = now_s - DAY_S
-        return digest_of(
-            alerts_of(self.past, since_s),
-            figures(self.reader, now_s),
-            [silenced(one) for one in self.past.silences(now_s) if one.holds(now_s)],
-            self.notifier.outbox.tally(int(since_s * 1000)),
-            now_s,
-            notice_id,
-        )
+
+def digest_of_day(past: Past, reader: Reader, outbox: Outbox, now_s: float, notice_id: str) -> Notice:
+    """Return the digest of the 24 hours before *now_s*."""
+    since_s = now_s - DAY_S
+    return digest_of(
+        alerts_of(past, since_s),
+        figures(reader, now_s),
+        [silenced(one) for one in past.silences(now_s) if one.holds(now_s)],
+        outbox.tally(int(since_s * 1000)),
+        now_s,
+        notice_id,
+    )
 
 
 def alerts_of(past: Past, since_s: float) -> list[Alert]:

@@ -99,7 +99,7 @@ class MailChannel:
 def mail_of(notice: Notice, links: Links) -> EmailMessage:
     """Return the mail that tells of *notice*, without who it is from and for."""
     message = compose(notice, links)
-    mail = EmailMessage(email.policy.SMTP)
+    mail = EmailMessage(email.policy.SMTP.clone(max_line_length=998))  # subjects are not to be folded
     mail["Subject"] = f"[ION] {message.title}"
     mail["Date"] = email.utils.format_datetime(email.utils.localtime())
     mail["Message-ID"] = f"<{notice.id}.{notice.kind}@{_DOMAIN}>"
