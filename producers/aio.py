@@ -9,7 +9,7 @@ up: for 0.1 s inside ``async with``, which imports in a thread, and 0.4 s withou
 
 import asyncio
 import contextlib
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -64,9 +64,11 @@ class AsyncPersonaClient:
     """
 
     def __init__(
-        self, settings: "ClientSettings | None" = None, measuring: "Measuring | None" = None
+        self,
+        settings: "ClientSettings | None" = None,
+        measuring: "Callable[[], Measuring] | None" = None,
     ) -> None:
-        """*measuring*: where this process measures already; without it, the client opens its own."""
+        """*measuring* gives what this process measures with already; without it, the client opens its own."""
         self._core: ClientCore[asyncio.Future[Any]] = ClientCore(
             settings, self._new_future, self._wake, measuring
         )

@@ -59,7 +59,7 @@ class ClientCore(Generic[WaiterT]):
     """Prepares requests and hands them to this process's dispatcher.
 
     *new_waiter* makes what a caller waits on, a future of its kind; *wake* completes such futures.
-    *measuring* is the process's, if it has one already; else the client opens its own, and closes it.
+    *measuring* gives the process's own; without it, the client opens one, and closes it.
     Safe to use from many threads.
     """
 
@@ -68,7 +68,7 @@ class ClientCore(Generic[WaiterT]):
         settings: "ClientSettings | None",
         new_waiter: Callable[[], WaiterT],
         wake: Callable[[list[Woken]], None],
-        measuring: "Measuring | None" = None,
+        measuring: "Callable[[], Measuring] | None" = None,
     ) -> None:
         if settings is None:
             from producers.settings import ClientSettings  # noqa: PLC0415
@@ -315,12 +315,14 @@ class ClientCore(Generic[WaiterT]):
     def _open_meter(self, answers: "ClientAnswers | None") -> JobMeter:
         from workers.measuring import open_measuring  # noqa: PLC0415 - redis: see load
 
-        settings, measuring = self.settings, self._given_measuring
-        if measuring is None and settings.monitoring:
+        settings = self.settings
+        if self._given_measuring is not None:
+            measuring = self._given_measuring()
+        elif settings.monitoring:
             if self._measuring is None:
                 self._measuring = open_measuring("producer", settings.region, *settings.urls())
             measuring = self._measuring
-        if measuring is None:
+        else:
             return JobMeter()
         meter = JobMeter(measuring.recorder)
         measuring.look(lambda _: meter.measure())

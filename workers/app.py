@@ -21,8 +21,9 @@ from workers.measuring import Measuring, evictions_of, open_measuring
 from workers.monitored import open_monitoring
 from workers.monitoring.machine import Machine
 from workers.observability.starting import beat_check_ins, switched_on
+from workers.process_slot import ProcessSlot
 from workers.requeue import BrokerQueues
-from workers.runtime import ProcessSlot, Runtime, RuntimeSlot
+from workers.runtime import Runtime, RuntimeSlot
 from workers.settings import WorkerSettings
 from workers.settling import RedisSettlements
 from workers.tasks import cache, monitoring, persona

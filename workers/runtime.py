@@ -4,12 +4,11 @@ A prefork child inherits its parent's memory but must not share its connections,
 builds per process id; threads of one process share one runtime.
 """
 
-import os
 import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol
 
 from persona_system.pipeline import PersonaPipeline
 from workers.answers import Answers, NullAnswers
@@ -21,6 +20,7 @@ from workers.monitoring.recorder import NullRecorder, Recorder
 from workers.observability.bugs import ReportBug, log_bug
 from workers.observability.check_ins import CheckIns, NoCheckIns
 from workers.observability.tracing import NoTracing, Tracing
+from workers.process_slot import ProcessSlot
 from workers.settling import Settlements
 from workers.watchdog import NoWatch, Watch
 
@@ -168,46 +168,6 @@ class Runtime:
         self.answers.close()
         self.settlements.close()
         self.tracing.close()  # last: what went wrong while closing is reported, too
-
-
-class Closable(Protocol):
-    """What belongs to one process, and is closed in it."""
-
-    def close(self) -> None:
-        """Close what holds connections."""
-
-
-T = TypeVar("T", bound=Closable)
-
-
-class ProcessSlot(Generic[T]):
-    """Holds the one thing of its kind of this process; builds it on first use, also after a fork."""
-
-    def __init__(self, build: Callable[[], T]) -> None:
-        self._build = build
-        self._lock = threading.Lock()
-        self._held: T | None = None
-        self._pid = 0
-
-    def get(self) -> T:
-        """Return this process's own."""
-        if self._held is not None and self._pid == os.getpid():
-            return self._held
-        with self._lock:
-            if self._held is None or self._pid != os.getpid():
-                self._held, self._pid = self._build(), os.getpid()
-            return self._held
-
-    def held(self) -> T | None:
-        """Return this process's own, if it was built."""
-        return self._held if self._pid == os.getpid() else None
-
-    def close(self) -> None:
-        """Close this process's own, if it has one; a parent's stays the parent's."""
-        with self._lock:
-            if self._held is not None and self._pid == os.getpid():
-                self._held.close()
-            self._held = None
 
 
 RuntimeSlot = ProcessSlot[Runtime]

@@ -8,7 +8,8 @@ from celery import signals
 from workers import task_counts
 from workers.measuring import Measuring
 from workers.observability import logs
-from workers.runtime import ProcessSlot, RuntimeSlot
+from workers.process_slot import ProcessSlot
+from workers.runtime import RuntimeSlot
 from workers.settings import WorkerSettings
 
 

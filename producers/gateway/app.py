@@ -38,11 +38,14 @@ from producers.gateway.errors import GatewayError, refusal_of
 from producers.gateway.monitoring.looks import looks_of
 from producers.gateway.monitoring.probe import Probe, probing
 from producers.gateway.monitoring.sight import sight_of
+from producers.gateway.monitoring.tally import RequestTally, telling
 from producers.gateway.ports import Door, NoMeter
 from producers.gateway.routes import Endpoints, api_routes
 from producers.gateway.server.stopping import stopping_well
 from producers.gateway.settings import GatewaySettings
+from workers.measuring import Measuring, open_measuring
 from workers.observability.settings import ObservabilitySettings
+from workers.process_slot import ProcessSlot
 
 if TYPE_CHECKING:
     from producers.gateway.dashboards.pages import DashboardPages
@@ -58,7 +61,8 @@ def build_gateway(
     *counts_dir* is where the processes of one port leave their counts; None: there is one process.
     """
     sight = sight_of(ObservabilitySettings(), settings.region)
-    client = AsyncPersonaClient(fleet)
+    measuring = ProcessSlot(partial(_measuring, settings, fleet))
+    client = AsyncPersonaClient(fleet, measuring.get)
     watch = JobWatch(client)
     personas = load_catalogue(fleet.catalogue_dir).personas
     entrance = Entrance(settings, fleet)
@@ -66,6 +70,8 @@ def build_gateway(
     probe = Probe(looks_of(settings, fleet))
     health = Health(probe, settings.region, _VERSION)
     exposition = _exposition(counts_dir, probe, door, settings, fleet) if settings.metrics else None
+    meter = NoMeter() if exposition is None else exposition.meter
+    tally = RequestTally(meter, measuring.get, sight.tells)
     pages = _dashboards(fleet, door) if settings.dashboards else None
     ends = Endpoints(
         processing=Processing(client, settings, door),
@@ -90,11 +96,13 @@ def build_gateway(
             entrance.opened(),
             probing(probe),
             metering,
+            telling(tally),
             stopping_well(drain, give_up, settings),
             contextlib.nullcontext() if pages is None else contextlib.aclosing(pages),
         ):
             yield
             await client.close(_FAREWELL)
+        await asyncio.to_thread(measuring.close)
         await asyncio.to_thread(sight.close)
 
     app = FastAPI(
@@ -115,8 +123,7 @@ def build_gateway(
     app.router.redirect_slashes = False
     for kind in (HTTPException, RequestValidationError, ValidationError, *_OURS, Exception):
         app.add_exception_handler(kind, _answer_error)
-    meter = NoMeter() if exposition is None else exposition.meter
-    return Edge(Traced(Shortcut(app, routes), sight), settings, door, meter)
+    return Edge(Traced(Shortcut(app, routes), sight), settings, door, tally if fleet.monitoring else meter)
 
 
 _AT_ONCE, _FAREWELL = timedelta(0), timedelta(seconds=1)  # by then nobody waits for a job that goes on
@@ -129,6 +136,13 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     refusal = refusal_of(error)
     call.code = refusal.code
     return error_response(refusal, call.request_id)
+
+
+def _measuring(settings: GatewaySettings, fleet: "ClientSettings") -> Measuring:
+    if not fleet.monitoring:
+        return Measuring()
+    region = settings.region if "region" in settings.model_fields_set else fleet.region
+    return open_measuring("gateway", region, *fleet.urls())
 
 
 def _exposition(

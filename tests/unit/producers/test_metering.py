@@ -46,7 +46,7 @@ class Client:
         given = {"broker_url": "memory://", "cache_url": "", **settings}
         measuring = Measuring(recorder=self.recorder)
         self.client = PersonaClient(ClientSettings.model_validate(given))
-        self.client._core._given_measuring = measuring
+        self.client._core._given_measuring = lambda: measuring
         self.client._core._connect = lambda _: self.loopback.fleet()  # type: ignore[assignment]
 
     def counted(self, endpoint: str = "process") -> dict[str, float]:
