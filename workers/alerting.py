@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from workers.beat.deadman import Means
 from workers.monitoring.alert_settings import AlertSettings
 from workers.monitoring.channel_settings import ChannelSettings
 from workers.monitoring.channels.channel import Channel
@@ -21,13 +22,13 @@ from workers.monitoring.errors import InvalidRules
 from workers.monitoring.evaluation import AlertEvaluator
 from workers.monitoring.history import History, Reader
 from workers.monitoring.notifier import ChannelNotifier
-from workers.monitoring.outbox import Outbox
-from workers.monitoring.recorder import Recorder
+from workers.monitoring.outbox import MemoryOutbox, Outbox
+from workers.monitoring.recorder import NullRecorder, Recorder
 from workers.monitoring.rules import Rules, load_rules
 from workers.observability.sentry import release
 from workers.settings import WorkerSettings
 from workers.store.alerts import AlertStore
-from workers.store.engine import Store
+from workers.store.engine import Store, open_store
 from workers.store.outbox import SqlOutbox
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,13 @@ def open_digest(
     notifier = open_notifier(settings, SqlOutbox(store), recorder, now_s)
     hour_utc = _channel_settings().digest_hour_utc
     return DailyDigest(AlertStore(store), Reader(history), notifier, hour_utc, now_s)
+
+
+def watching(settings: WorkerSettings, database_url: str) -> Means:
+    """Return what a beat watches with whether rules are judged; connects to nothing yet."""
+    store, nobody = open_store(database_url, create=False), NullRecorder()
+    by_outbox = open_notifier(settings, SqlOutbox(store), nobody)
+    return Means(AlertStore(store), by_outbox, open_notifier(settings, MemoryOutbox(), nobody))
 
 
 def rules_of(own: Path | None) -> Rules:

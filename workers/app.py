@@ -2,7 +2,8 @@
 
 import time
 from datetime import timedelta
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 
@@ -29,6 +30,9 @@ from workers.settling import RedisSettlements
 from workers.tasks import cache, monitoring, persona
 from workers.tasks.dead import Retention
 from workers.watchdog import SignalAlarm, Watchdog
+
+if TYPE_CHECKING:
+    from workers.beat.deadman import Means
 
 
 def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -> Celery:
@@ -115,8 +119,16 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
             url=settings.effective_reply_url,
             ready_file=settings.ready_file,
             check_ins=beat_check_ins(settings),
+            watching=None if url is None else partial(_watching, settings, url.get_secret_value()),
             **given,
         )
 
     app.conf.update(beat_scheduler=beat_scheduler, worker_consumer=guarded_consumer)
     return app
+
+
+def _watching(settings: WorkerSettings, database_url: str) -> "Means":
+    """Return what a beat watches with whether the alert rules are judged."""
+    from workers.alerting import watching  # noqa: PLC0415 - this loads SQLAlchemy
+
+    return watching(settings, database_url)

@@ -215,7 +215,7 @@ def test_a_rule_that_is_switched_off_ends_its_alert(fleet: PlantedFleet, store: 
 
 def test_whoever_judges_again_ends_the_alert_that_nobody_did(fleet: PlantedFleet) -> None:
     fleet.live(1)
-    alert = deadman.stopped_alert(deadman.Pulse(fleet.now_s), fleet.now_s, fleet.now_s + 90)
+    alert = deadman.stopped_alert(deadman.Watch(0.0, fleet.now_s), 90, fleet.now_s + 90)
     with fleet.alerts.evaluating(fleet.now_s + 90, evaluates=False) as work:
         work.tracks.append(deadman.track_of(alert))
     assert list(fleet.open()) == ["evaluation_stopped"]

@@ -13,7 +13,7 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,7 @@ import redis
 from celery.beat import Scheduler
 from kombu.exceptions import OperationalError
 
+from workers.beat.deadman import DeadMan, DeadManThread, Means
 from workers.beat.lease import Lease, View
 from workers.beat.schedule import due, next_slot_ms
 from workers.contract.periodic import EPOCH_HEADER, SLOT_HEADER, Periodic, read_table
@@ -38,7 +39,7 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
     """Sends periodic work if it leads.  *url* is the server that keeps the lead, as redis-py has it.
 
     *ready_file* is there from the first answer of that server to the end of this beat.  *check_ins* are told
-    of each tick.
+    of each tick.  *watching* gives what the dead-man's switch of the alerts works with; None: there is none.
     """
 
     def __init__(
@@ -47,10 +48,14 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         url: str,
         ready_file: Path | None = None,
         check_ins: CheckIns | None = None,
+        watching: Callable[[], Means] | None = None,
         **given: Any,
     ) -> None:
         self._check_ins = NoCheckIns() if check_ins is None else check_ins
         self._lease = Lease(url, owner=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
+        self._deadman = None
+        if watching is not None:
+            self._deadman = DeadManThread(DeadMan(watching, leads=lambda: self._lease.trusted))
         self._ready_file = ready_file
         self._entries: tuple[Periodic, ...] = ()
         self._last_ms: dict[str, int] = {}  # by entry: when its latest slot began; the server may be emptied
@@ -69,6 +74,8 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         with self._bearing(_LEAD_STORE, redis.RedisError):
             view = self._lease.look()
             self._tell(view)
+            if self._deadman is not None:
+                self._deadman.start()
             self._remember(view.last_ms)
             if self._lease.trusted:
                 self._send_due(view)
@@ -83,6 +90,8 @@ class LeasedScheduler(Scheduler):  # type: ignore[misc]  # Celery has no types
         if self._closed:
             return
         self._closed = True
+        if self._deadman is not None:
+            self._deadman.stop()
         if self._ready_file is not None:
             self._ready_file.unlink(missing_ok=True)
         try:
