@@ -7,10 +7,11 @@ Source:  RFC 9110, sections 10.2.3 (Retry-After) and 15 (status codes).
 
 import email.utils
 import logging
+import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from workers.monitoring.channels.errors import Away, Busy, Refused
@@ -33,12 +34,12 @@ class Answer:
     said: str
 
 
-@dataclass(frozen=True, slots=True)
 class Poster:
     """Posts to one *url*, which may be a secret and is shown nowhere.  Keeps no connection open."""
 
-    url: str = field(repr=False)
-    timeout_s: float
+    def __init__(self, url: str, timeout_s: float) -> None:
+        self._url, self._timeout_s = url, timeout_s
+        self._tls: ssl.SSLContext | None = None
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> Answer:
         """Post *body*; return what was said to it, unless it was not taken."""
@@ -46,20 +47,30 @@ class Poster:
 
         for name in ("httpx", "httpcore"):  # they log addresses, and ours are secrets
             logging.getLogger(name).setLevel(logging.WARNING)
-        deadline = time.monotonic() + self.timeout_s
-        trusting = not is_loopback(self.url)  # of proxies that the environment names
+        deadline = time.monotonic() + self._timeout_s
+        options: dict[str, Any] = {"timeout": self._timeout_s, "follow_redirects": False}
+        options["trust_env"] = not is_loopback(self._url)  # of proxies
+        options["verify"] = self._trusted() if self._url.startswith("https:") else False
         try:
             with (
-                httpx.Client(timeout=self.timeout_s, follow_redirects=False, trust_env=trusting) as client,
-                client.stream("POST", self.url, content=body, headers=dict(headers)) as response,
+                httpx.Client(**options) as client,
+                client.stream("POST", self._url, content=body, headers=dict(headers)) as response,
             ):
                 said = _read(response, deadline)
         except httpx.TimeoutException:
-            raise Away(f"no answer within {self.timeout_s:g} s") from None
+            raise Away(f"no answer within {self._timeout_s:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             raise Away(f"not reached: {type(error).__name__}") from None
         _check(response.status_code, said, response.headers.get("retry-after"), time.time())
         return Answer(response.status_code, said)
+
+    def _trusted(self) -> ssl.SSLContext:
+        """Return whom this machine trusts, read from its files once."""
+        import httpx  # noqa: PLC0415 - likewise
+
+        if self._tls is None:
+            self._tls = httpx.create_ssl_context()
+        return self._tls
 
 
 def is_loopback(url: str) -> bool:
