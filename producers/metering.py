@@ -4,8 +4,8 @@
 answered       REQUESTS and RESPONSE_TIME, from the call to the outcome's arrival in this process
 rejected       the same and REJECTED; without a time, if the client refused it before anything was done
 our fault      the same and ERRORS: failed, dead, expired, or not known to have been sent (Unavailable)
-not accepted   REFUSED alone: the fleet was full (``overloaded``) or away (``unavailable``), or the caller's
-               own rate limit was reached (``limited``), which is nobody's fault
+not accepted   REFUSED alone: the fleet was full (``overloaded``) or away (``unavailable``)
+held back      nothing: the caller's own rate limit was reached, or the caller closed the client
 =============  ==============================================================================================
 
 What the process answers from its own memory takes 10 us: so it is only noted, and measured later.
@@ -37,6 +37,7 @@ from workers.monitoring.recorder import NullRecorder, Recorder
 
 _NOTES = 256  # of answers from memory, before they are measured by whoever comes
 
+_HELD_BACK = (Rationed, ClientClosed)
 _OUR_FAULT = frozenset({Status.FAILED, Status.EXPIRED, Status.DEAD})
 
 
@@ -90,8 +91,9 @@ class JobMeter:
         if isinstance(error, InvalidInput):
             self._recorder.count(REQUESTS, jobs, (taken.endpoint,))
             self._recorder.count(REJECTED, jobs, (taken.endpoint,))
-        elif not isinstance(error, ClientClosed):
-            self._recorder.count(REFUSED, jobs, (taken.endpoint, _reason(error)))
+        elif not isinstance(error, _HELD_BACK):
+            reason = "overloaded" if isinstance(error, Overloaded) else "unavailable"
+            self._recorder.count(REFUSED, jobs, (taken.endpoint, reason))
 
     def sent(self, task: str) -> None:
         """Count a message on its way."""
@@ -126,8 +128,8 @@ class JobMeter:
     ) -> None:
         """Count a run of jobs that ended alike; those that end one by one are put into *times*."""
         place = (taken.endpoint,)
-        if isinstance(ended, Overloaded):
-            self._recorder.count(REFUSED, jobs, (taken.endpoint, _reason(ended)))
+        if isinstance(ended, Overloaded | ClientClosed):
+            self.refused(taken, jobs, ended)
             return
         if ended is Status.REJECTED or isinstance(ended, InvalidInput):
             self._recorder.count(REJECTED, jobs, place)
@@ -146,9 +148,3 @@ def _endpoint(lane: Lane) -> str:
     if ref is RECOMMEND:
         return "recommend"
     return "bulk_process" if queue == BULK else "process"
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, Rationed):
-        return "limited"
-    return "overloaded" if isinstance(error, Overloaded) else "unavailable"
