@@ -1,9 +1,10 @@
 """Traces that an app has begun go on through the fleet; a client begins none, and sets nothing up.
 
 If OpenTelemetry or Sentry runs in the app and a span is active where a job is submitted, submitting is a span
-below it, and so is the publishing of the batch that the job travels in.  What the worker's trace goes on from
-travels in the batch.  A batch gathers jobs of several callers: it belongs to the trace of the first one, and
-has links to the spans of all.
+below it.  What the worker's trace goes on from travels in the batch.  A batch gathers jobs of several
+callers: it belongs to the trace of the first one.  In OpenTelemetry, publishing is a span, too, with links to
+the spans of all.  In Sentry it is none: a span that ends after its transaction is dropped, and the answer may
+be there before the thread that published has ended its span.
 
 An app without either pays for two look-ups a job.
 
@@ -19,6 +20,7 @@ from typing import Any
 
 SCOPE = "ion_mentoring"  # what the spans' instrumentation is called
 _OTEL, _SENTRY = "opentelemetry.trace", "sentry_sdk"
+_CURRENT = "get_current_span"  # is called so in both; another thread may still be importing them
 _MOST_ORIGINS = 20_000  # jobs on their way whose callers are traced; beyond them the oldest are forgotten
 _MOST_LINKS = 32  # of one batch
 _NOTHING: AbstractContextManager[None] = nullcontext()
@@ -86,17 +88,17 @@ class Traces:
             "messaging.batch.message_count": len(job_ids),
             "ion.task": task,
         }
-        return _publishing(list(dict.fromkeys(found)), queue, told)
+        return _publishing(found, queue, told)
 
 
 def active() -> Origin | None:
     """Return the active span, of libraries that the app has loaded already."""
     otel = sentry = None
-    if (library := sys.modules.get(_OTEL)) is not None:
-        context = library.get_current_span().get_span_context()
+    if (current := getattr(sys.modules.get(_OTEL), _CURRENT, None)) is not None:
+        context = current().get_span_context()
         otel = context if context.is_valid else None
-    if (library := sys.modules.get(_SENTRY)) is not None:
-        span = library.get_current_span()
+    if (current := getattr(sys.modules.get(_SENTRY), _CURRENT, None)) is not None:
+        span = current()
         sentry = span if span is not None and span.sampled else None
     return None if otel is None and sentry is None else Origin(otel, sentry)
 
@@ -121,7 +123,7 @@ def _submitting(origin: Origin, queue: str, jobs: int) -> Iterator[None]:
                 )
             )
         if origin.sentry is not None:
-            span = stack.enter_context(origin.sentry.start_child(op="queue.submit", name=queue))
+            span = stack.enter_context(origin.sentry.start_child(op="queue.publish", name=queue))
             span.update_data(told)
         yield
 
@@ -130,15 +132,14 @@ def _submitting(origin: Origin, queue: str, jobs: int) -> Iterator[None]:
 def _publishing(origins: Sequence[Origin], queue: str, told: dict[str, Any]) -> Iterator[Sending]:
     carrier: dict[str, str] = {}
     with ExitStack() as stack:
-        contexts = [origin.otel for origin in origins if origin.otel is not None]
+        contexts = {one.otel.span_id: one.otel for one in origins if one.otel is not None}
         if contexts:
-            carrier["traceparent"] = stack.enter_context(_otel_publish(contexts, queue, told))
+            spans = list(contexts.values())
+            carrier["traceparent"] = stack.enter_context(_otel_publish(spans, queue, told))
         sentry = next((origin.sentry for origin in origins if origin.sentry is not None), None)
         if sentry is not None:
-            span = stack.enter_context(sentry.start_child(op="queue.publish", name=queue))
-            span.update_data(told)
-            carrier["sentry-trace"] = span.to_traceparent()
-            transaction = span.containing_transaction
+            carrier["sentry-trace"] = sentry.to_traceparent()
+            transaction = sentry.containing_transaction
             if transaction is not None:
                 carrier["baggage"] = transaction.get_baggage().serialize()
         yield Sending(carrier)
