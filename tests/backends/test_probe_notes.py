@@ -38,14 +38,15 @@ def test_of_duplicates_the_rise_is_told_once(notes: ProbeNotes, valkey: Server) 
     assert notes.duplicates() == 0
 
 
-def test_the_latest_tick_tells_how_late_it_was(notes: ProbeNotes, valkey: Server) -> None:
-    """Sent 40 ms and 1.5 s after their slots began; one of an hour ago tells nothing of now."""
+def test_the_latest_tick_of_the_collection_tells_how_late_it_was(notes: ProbeNotes, valkey: Server) -> None:
+    """That of an hourly task, sent when a beat was started in the midst of the hour, tells nothing."""
     now_ms = int(NOW_S * 1000)
     assert notes.beat_lag_s(NOW_S) is None
-    for entry, begun_ms, late_ms in (("a", 5_000, 40), ("b", 9_000, 1_500), ("c", 3_600_000, 900_000)):
-        note = f"{now_ms - begun_ms} {now_ms - begun_ms + late_ms}"
-        valkey.client.hset(names.BEAT_SLOTS, entry, note)
-    assert notes.beat_lag_s(NOW_S) == 1.5
+    valkey.client.hset(names.BEAT_SLOTS, names.DEAD_TIDY, f"{now_ms - 900_000} {now_ms - 40}")
+    assert notes.beat_lag_s(NOW_S) is None
+    valkey.client.hset(names.BEAT_SLOTS, names.MONITORING_COLLECT, f"{now_ms - 1_000} {now_ms - 750}")
+    assert notes.beat_lag_s(NOW_S) == 0.25
+    assert notes.beat_lag_s(NOW_S + 3_600) is None
 
 
 def test_every_key_lapses(notes: ProbeNotes, valkey: Server) -> None:

@@ -187,7 +187,7 @@ WORKER_UP = Metric(
     ("hostname",),
     "celery_worker_up",
 )
-BEAT_LAG = Metric("beat_tick_lag", _G, Type.QUEUE, "s", "How late the latest periodic task was sent.")
+BEAT_LAG = Metric("beat_tick_lag", _G, Type.QUEUE, "s", "How late the latest tick of periodic work was sent.")
 
 REPORTS = Metric("monitoring_reports", _C, Type.INFRASTRUCTURE, "reports", "Reports of processes taken in.")
 DISCARDED = Metric(

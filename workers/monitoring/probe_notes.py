@@ -55,11 +55,12 @@ class ProbeNotes:
         return users_in(self._client, now_s)
 
     def beat_lag_s(self, now_s: float) -> float | None:
-        """Return how late the latest tick was sent that was sent lately; None: there was none."""
-        ticks = [tuple(map(int, note.split())) for note in self._client.hgetall(names.BEAT_SLOTS).values()]
-        late_s = [
-            (sent_ms - begun_ms) / 1000
-            for begun_ms, sent_ms in ticks
-            if 0 <= now_s - sent_ms / 1000 <= _LATELY_S
-        ]
-        return max(0.0, *late_s) if late_s else None
+        """Return how late the latest tick of the collection was sent; None: there was none lately.
+
+        It is due each second.  The first tick of an entry with a long period tells when a beat was started.
+        """
+        note = self._client.hget(names.BEAT_SLOTS, names.MONITORING_COLLECT)
+        if note is None:
+            return None
+        begun_ms, sent_ms = (int(moment) for moment in note.split())
+        return max(0, sent_ms - begun_ms) / 1000 if abs(now_s - sent_ms / 1000) <= _LATELY_S else None
