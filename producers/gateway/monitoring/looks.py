@@ -52,7 +52,16 @@ def looks_of(settings: "GatewaySettings", fleet: "ClientSettings") -> dict[str, 
         looks["cache"] = ServerLook("the cache", fleet.cache_address, fleet)
     if not settings.anonymous:  # keys are kept there
         looks["database"] = DatabaseLook(fleet)
+    if _has_database(fleet):  # alerts are kept there
+        looks["alerts"] = AlertsLook(fleet)
     return looks
+
+
+def _has_database(fleet: "ClientSettings") -> bool:
+    """Whether a fleet has a database, for all that its clients know: the local stack has one."""
+    if fleet.database_url is not None:
+        return bool(fleet.database_url.get_secret_value())
+    return fleet.broker_url is None
 
 
 def trouble(error: Exception) -> str:
@@ -191,6 +200,32 @@ class DatabaseLook:
         with self._link.to(self._fleet.database_address()).reading() as connection:
             connection.exec_driver_sql("SELECT 1")
         return Finding()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._link.close()
+
+
+class AlertsLook:
+    """Reads when the alert rules were last judged; long ago degrades the service: nobody would be told."""
+
+    def __init__(self, fleet: "ClientSettings", now_s: Callable[[], float] = time.time) -> None:
+        self._fleet, self._now_s = fleet, now_s
+        self._link = _Link(_store)
+
+    def look(self) -> Finding:
+        """Return how old the latest judgement is; raise StoreUnavailable or UnusableUrl."""
+        from workers.monitoring.deadman import LATE_S, STOPPED_S  # noqa: PLC0415 - these load SQLAlchemy
+        from workers.store.alerts import AlertStore  # noqa: PLC0415 - likewise
+
+        evaluated_s = AlertStore(self._link.to(self._fleet.database_address())).evaluated_s()
+        if evaluated_s is None:
+            return Finding(detail="no worker has judged the alert rules yet")
+        silent_s = self._now_s() - evaluated_s
+        if silent_s <= LATE_S:
+            return Finding()
+        said = f"the alert rules were last judged {silent_s:.0f} s ago"
+        return Finding("degraded" if silent_s > STOPPED_S else "operational", said)
 
     def close(self) -> None:
         """Give the connections back."""
