@@ -9,15 +9,20 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infra.fleet import stack_sockets
 from producers.cli.collaborators import Check
+
+if TYPE_CHECKING:
+    from infra.flower.settings import FlowerSettings
 
 LITTLE_DISK_BYTES = 500_000_000
 
 
 def stack_checks() -> Iterator[Check]:
     """Yield what the doctor checks of the stack on this machine."""
+    from infra.flower.settings import FlowerSettings  # noqa: PLC0415
     from infra.local.settings import LocalSettings  # noqa: PLC0415
     from infra.local.state import find_running  # noqa: PLC0415
 
@@ -31,6 +36,19 @@ def stack_checks() -> Iterator[Check]:
         yield Check("stack", "ok", f"none is running in {settings.state_dir}")
     else:
         yield Check("stack", "ok", f"running in {running.state_dir}, process {running.pid}")
+    yield flower_check(FlowerSettings())
+
+
+def flower_check(settings: "FlowerSettings") -> Check:
+    """Check whether Flower runs where *settings* say, and asks for a password."""
+    from infra.local.commands import answers_http  # noqa: PLC0415
+
+    if not answers_http(f"{settings.url}/healthcheck"):
+        return Check("flower", "ok", f"none runs at {settings.url}; `ion up` starts one")
+    if answers_http(f"{settings.url}/metrics"):
+        fix = "start it with infra/flower/flowerconfig.py (docs/operating.md)"
+        return Check("flower", "warn", f"at {settings.url} shows its metrics to everybody", fix)
+    return Check("flower", "ok", f"answers at {settings.url}, to whoever has its password")
 
 
 def valkey_check() -> Check:

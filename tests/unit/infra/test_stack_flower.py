@@ -1,12 +1,16 @@
 """Flower beside the stack: how it is run, where its links lead, and what people are told of it."""
 
+import http.server
 import socket
+import threading
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 from rich.console import Console
 
+from infra import cli
+from infra.fleet import LocalFleet
 from infra.flower.keeping import Keeping
 from infra.flower.settings import FlowerSettings
 from infra.local.errors import AddressTaken
@@ -14,6 +18,9 @@ from infra.local.flower import CONFIGURATION, check_address, flower_beside, flow
 from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack
 from infra.local.up import how_to_watch
+from infra.stack_checks import flower_check
+from producers.cli.app import run
+from producers.cli.collaborators import Collaborators
 from producers.gateway.settings import GatewaySettings
 
 
@@ -90,3 +97,63 @@ def test_a_password_of_yours_is_not_repeated(monkeypatch: pytest.MonkeyPatch, tm
 
     assert "user ann, password as in ION_FLOWER_BASIC_AUTH" in told
     assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "runs"),
+    [
+        ([], None, True),
+        (["--no-flower"], None, False),
+        ([], "false", False),
+        (["--flower"], "false", True),
+    ],
+    ids=["as it is", "left out", "switched off", "wanted all the same"],
+)
+def test_up_runs_it_unless_it_is_told_not_to(
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    variable: str | None,
+    runs: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    asked: list[LocalSettings] = []
+
+    def run_until_stopped(settings: LocalSettings, console: Console, *, quiet: bool) -> int:
+        _ = console, quiet
+        asked.append(settings)
+        return 0
+
+    monkeypatch.setattr("infra.local.up.run_until_stopped", run_until_stopped)
+    if variable is not None:
+        monkeypatch.setenv("ION_FLOWER", variable)
+
+    assert run(cli.build(), Collaborators(LocalFleet()), ["up", *words]) == 0
+    assert [settings.flower for settings in asked] == [runs]
+
+
+class Door(http.server.BaseHTTPRequestHandler):
+    """Answers as Flower does; *open_to_all* its metrics, too."""
+
+    open_to_all = False
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.open_to_all or self.path == "/healthcheck" else 401)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize("open_to_all", [True, False])
+def test_the_doctor_tells_whether_it_asks_for_a_password(
+    open_to_all: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    door = type("Door", (Door,), {"open_to_all": open_to_all})
+    with http.server.HTTPServer(("127.0.0.1", 0), door) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        settings = FlowerSettings(port=server.server_port)
+        found = flower_check(settings)
+        server.shutdown()
+
+    assert (found.status, found.name) == ("warn" if open_to_all else "ok", "flower")
+    assert "everybody" in found.found if open_to_all else "password" in found.found
+    assert flower_check(settings).found.startswith("none runs at")

@@ -48,7 +48,7 @@ def test_little_disk_is_a_remark(tmp_path: Path) -> None:
 def test_the_checks_of_this_machine_name_its_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ION_STATE_DIR", str(tmp_path))
     names = [check.name for check in stack_checks()]
-    assert names == ["valkey", "state directory", "disk", "socket", "stack"]
+    assert names == ["valkey", "state directory", "disk", "socket", "stack", "flower"]
 
 
 def test_without_a_stack_there_is_no_fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,15 +56,9 @@ def test_without_a_stack_there_is_no_fleet(tmp_path: Path, monkeypatch: pytest.M
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("ION_STATE_DIR", str(tmp_path))
     assert LocalFleet().find() is None
-    client, gateway, flower, stack, worker = sections()
-    assert [section.name for section in (client, gateway, flower, stack, worker)] == [
-        "client",
-        "gateway",
-        "flower",
-        "stack",
-        "worker",
-    ]
-    assert worker.assumed == {"broker_url", "reply_url", "cache_url", "database_url"}
+    parts = {section.name: section for section in sections()}
+    assert list(parts) == ["client", "gateway", "flower", "alerts", "stack", "worker"]
+    assert parts["worker"].assumed == {"broker_url", "reply_url", "cache_url", "database_url"}
 
 
 def test_a_broker_that_is_named_is_the_fleet(monkeypatch: pytest.MonkeyPatch) -> None:
