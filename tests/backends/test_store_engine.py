@@ -304,3 +304,15 @@ def test_a_url_that_cannot_be_used_is_refused_unquoted(url: str, problem: str) -
 def test_a_password_is_not_shown() -> None:
     with open_store("postgresql://me:secret@127.0.0.1/ion") as store:
         assert store.where == "postgresql+psycopg://me:***@127.0.0.1/ion"
+
+
+def test_whoever_asks_hears_how_long_each_query_takes(url: str) -> None:
+    took_ms: list[float] = []
+    with open_store(url) as store:
+        use(store)
+        store.time_queries(took_ms.append)
+        with store.reading() as connection:
+            connection.execute(sa.text(TABLES))
+        use(store)
+    assert len(took_ms) >= 2
+    assert min(took_ms) >= 0
