@@ -59,6 +59,13 @@ def build() -> typer.Typer:
         "Measure the gateway beside bare FastAPI.",
         ("ion bench-http --quick", "ion bench-http --json"),
     )
+    add(
+        app,
+        "bench-observability",
+        bench_observability,
+        "Measure what metrics, events, Flower and Sentry cost.",
+        ("ion bench-observability --quick", "ion bench-observability --json"),
+    )
     simulate = typer.Typer(
         help="What would be, on traffic that repeats itself.", no_args_is_help=True, rich_markup_mode=None
     )
@@ -193,6 +200,25 @@ def bench_http(
         raise typer.Exit(UNAVAILABLE)
     effort = QUICK if quick else FULL
     with steps(console(stderr=True)) as step, step("measuring the gateway", effort.total_steps) as advance:
+        figures = run_bench(effort, lambda: advance(1))
+    if as_json:
+        print_json(figures)
+    else:
+        show(console(), figures)
+
+
+def bench_observability(
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Within a minute and a half.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure on this machine what metrics, events, Flower and Sentry cost the fleet and its callers."""
+    from infra.bench.observability import FULL, QUICK, run_bench  # noqa: PLC0415
+    from infra.bench.observability_show import show  # noqa: PLC0415
+    from producers.cli.report import console, print_json  # noqa: PLC0415
+
+    effort = QUICK if quick else FULL
+    with steps(console(stderr=True)) as step, step("measuring the cost", effort.total_steps) as advance:
         figures = run_bench(effort, lambda: advance(1))
     if as_json:
         print_json(figures)
