@@ -87,10 +87,10 @@ def rules_of(own: Path | None) -> Rules:
 def _channels(given: ChannelSettings, settings: WorkerSettings) -> dict[str, Channel]:
     dsn = None if settings.sentry_dsn is None else settings.sentry_dsn.get_secret_value() or None
     try:
-        return open_channels(given, dsn, source=f"ion {settings.region}", release=release())
+        return open_channels(given, dsn, settings.environment, release())
     except ChannelError as error:
         logger.error("alerts do not go to Sentry: %s", error.why)  # noqa: TRY400 - likewise
-        return open_channels(given, source=f"ion {settings.region}")
+        return open_channels(given, environment=settings.environment)
 
 
 def _channel_settings() -> ChannelSettings:

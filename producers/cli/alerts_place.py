@@ -29,10 +29,9 @@ def reached(fleet: Fleet) -> Iterator[tuple[AlertStore, AuditStore]]:
 
 def own_notifier() -> ChannelNotifier:
     """Return what sends by the channels that this environment names; raise Unavailable."""
-    dsn = SentrySettings().sentry_dsn
-    address = None if dsn is None else dsn.get_secret_value()
+    sentry = SentrySettings()
     try:
-        there = open_channels(ChannelSettings(), address, source="ion alerts test")
+        there = open_channels(ChannelSettings(), sentry.dsn, sentry.environment)
     except ChannelError as error:
         raise Unavailable("Sentry", f"ION_SENTRY_DSN {error.why}") from None
     return ChannelNotifier(MemoryOutbox(), there)

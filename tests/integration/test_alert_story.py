@@ -49,7 +49,7 @@ def test_an_incident_is_told_escalated_taken_on_resolved_and_in_the_digest(
     with open_store(f"sqlite:///{tmp_path / 'ion.db'}") as store:
         fleet = PlantedFleet(store)
         outbox = SqlOutbox(store)
-        there = open_channels(settings, web.dsn, source="production")
+        there = open_channels(settings, web.dsn, "production")
         notifier = ChannelNotifier(outbox, there, now_s=lambda: fleet.now_s, patience_s=20)
         fleet.evaluator = replace(fleet.evaluator, notifier=notifier)
 

@@ -62,7 +62,7 @@ def channels(web: Web, mails: Mails | None = None, **given: Any) -> dict[str, Ch
     if mails is not None:
         fields |= {"smtp_host": "127.0.0.1", "smtp_port": mails.port, "smtp_security": "none"}
         fields |= {"smtp_from": "ion@example.com", "smtp_to": "ops@example.com, boss@example.com"}
-    return open_channels(ChannelSettings(**{**fields, **given}), web.dsn, source="test", release="1.0")
+    return open_channels(ChannelSettings(**{**fields, **given}), web.dsn, "test", "1.0")
 
 
 def trouble(channel: Channel) -> ChannelError:

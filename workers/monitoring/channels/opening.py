@@ -7,12 +7,12 @@ from workers.monitoring.routing import EMAIL, LOG, PAGERDUTY, SENTRY, SLACK
 
 
 def open_channels(
-    settings: ChannelSettings, sentry_dsn: str | None = None, *, source: str = "ion", release: str = ""
+    settings: ChannelSettings, sentry_dsn: str | None = None, environment: str = "local", release: str = ""
 ) -> dict[str, Channel]:
     """Return the channels by name; the log is always one of them.
 
-    *source*: what is in trouble, as people know it: the fleet's name or environment.  Raises Refused for a
-    *sentry_dsn* that is none.
+    *environment*: what is in trouble, as Sentry and PagerDuty are to
+    know it.  Raises Refused for a *sentry_dsn* that is none.
     """
     there: dict[str, Channel] = {LOG: LogChannel()}
     links = links_of(settings)
@@ -22,7 +22,9 @@ def open_channels(
         from workers.monitoring.channels.posting import Poster  # noqa: PLC0415 - likewise
 
         key = settings.pagerduty_routing_key.get_secret_value()
-        there[PAGERDUTY] = PagerDutyChannel(Poster(settings.pagerduty_url, timeout_s), links, key, source)
+        there[PAGERDUTY] = PagerDutyChannel(
+            Poster(settings.pagerduty_url, timeout_s), links, key, environment
+        )
     if settings.slack_webhook_url is not None:
         from workers.monitoring.channels.posting import Poster  # noqa: PLC0415 - likewise
         from workers.monitoring.channels.slack import SlackChannel  # noqa: PLC0415 - likewise
@@ -34,7 +36,7 @@ def open_channels(
     if sentry_dsn is not None:
         from workers.monitoring.channels.sentry import SentryChannel  # noqa: PLC0415 - likewise
 
-        there[SENTRY] = SentryChannel(sentry_dsn, timeout_s, source, release)
+        there[SENTRY] = SentryChannel(sentry_dsn, timeout_s, environment, release)
     return there
 
 
