@@ -70,6 +70,10 @@ class ClientSettings(IonSettings):
     )
     rate_limit_key: str = Field(default="default", description="clients with the same key share a rate limit")
 
+    trace_url: str | None = Field(
+        default=None,
+        description="where a trace is shown, with {trace_id} for its id; `ion jobs trace` prints it",
+    )
     region: str = Field(
         default="local", pattern=REGION, description="where this client is: us, eu, asia, or your own name"
     )

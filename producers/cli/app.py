@@ -21,6 +21,7 @@ from producers.cli import (
     dead,
     doctor,
     gateway,
+    jobs,
     keys,
     personas,
     process,
@@ -58,6 +59,7 @@ def new_app() -> typer.Typer:
     app.add_typer(group, name="bulk")
     app.add_typer(_cache_group(), name="cache")
     app.add_typer(_dead_group(), name="dead")
+    app.add_typer(_jobs_group(), name="jobs")
     add(app, "gateway", gateway.gateway, "The fleet over HTTP, until Ctrl-C.", gateway.GATEWAY_EXAMPLES)
     app.add_typer(_keys_group(), name="keys")
     app.add_typer(_audit_group(), name="audit")
@@ -85,6 +87,14 @@ def _dead_group() -> typer.Typer:
     add(group, "show", dead.show, "Why one is dead, and its story.", dead.SHOW_EXAMPLES)
     add(group, "retry", dead.retry, "Send letters again.", dead.RETRY_EXAMPLES)
     add(group, "purge", dead.purge, "Delete letters for good.", dead.PURGE_EXAMPLES)
+    return group
+
+
+def _jobs_group() -> typer.Typer:
+    group = typer.Typer(
+        help="One job, from its sender to its end.", no_args_is_help=True, rich_markup_mode=None
+    )
+    add(group, "trace", jobs.trace, "Who had a job when, and how it ended.", jobs.TRACE_EXAMPLES)
     return group
 
 
@@ -183,11 +193,12 @@ def _report_usage(error: TyperException, argv: Sequence[str]) -> int:
     return _report(Trouble(USAGE, "USAGE", "", _lower(problem), f"see {path} --help"), argv)
 
 
+_GROUPS = frozenset({"alerts", "bulk", "cache", "dashboard", "dead", "jobs", "keys"})
+
+
 def _command(argv: Sequence[str]) -> list[str]:
     words = [word for word in argv if not word.startswith("-")]
-    return words[
-        : 2 if words[:1] in (["alerts"], ["bulk"], ["cache"], ["dashboard"], ["dead"], ["keys"]) else 1
-    ]
+    return words[: 2 if words[:1] and words[0] in _GROUPS else 1]
 
 
 def _lower(text: str) -> str:

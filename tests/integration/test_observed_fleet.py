@@ -4,9 +4,13 @@ What people write is marked, wherever a request can hold it, and is found in not
 """
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +19,9 @@ import pytest
 from infra.local.commands import worker_command
 from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack
+from producers import PersonaClient, PersonaRequest
 from tests.support.gateway import Running, ended, environment_of, gateway
+from tests.support.stack import client_settings_for
 from tests.support.telemetry import Telemetry, telemetry
 from tests.support.wait import wait_until
 
@@ -199,6 +205,47 @@ def test_log_lines_are_objects_with_the_ids_of_what_they_tell_of(observed: Obser
     assert re.fullmatch(r"[0-9a-f]{32}", line["batch_id"])
     from_gateway = [json.loads(line) for line in observed.gateway.log().splitlines()]
     assert {line["region"] for line in from_gateway} == {"local"}
+
+
+def followed(observed: Observed, job_id: str, code: int = 0) -> Any:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ion"), "jobs", "trace", job_id, "--json"],
+        env={**os.environ, "ION_STATE_DIR": str(observed.stack.settings.state_dir)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == code, done.stderr
+    assert MARKER not in done.stdout
+    return json.loads(done.stdout)
+
+
+def test_one_command_follows_a_job_from_its_request_to_its_end(observed: Observed) -> None:
+    answer = observed.ask("fail", Prefer="respond-async", **{"X-Request-ID": "request-followed"})
+    job_id = answer.headers["location"].rpartition("/")[2]
+    with observed.gateway.client() as client:
+        ended(client, answer.headers["location"])
+
+    found = followed(observed, job_id)
+    assert (found["status"], found["request_id"]) == ("failed", "request-followed")
+    assert [one["what"] for one in found["timeline"]] == ["accepted", "sent", "taken", "settled"]
+    assert found["timeline"][2]["worker"] == "worker1@ion"
+    assert found["notes"] == ["INTERNAL: an internal error (ValueError)"]
+    assert re.fullmatch(r"[0-9a-f]{32}", found["trace_id"])
+
+
+def test_a_job_that_is_not_durable_is_followed_by_its_clients_trail(observed: Observed) -> None:
+    with PersonaClient(client_settings_for(observed.stack, cache_url="")) as client:
+        handle = client.submit(PersonaRequest(f"deploy failed {MARKER}"))
+        handle.result(20)
+
+        found = followed(observed, handle.job_id)
+        nothing = followed(observed, f"{handle.job_id}f", code=1)
+    assert found["status"] == "ok"
+    assert [one["what"] for one in found["timeline"]] == ["sent", "taken", "settled"]
+    assert nothing["status"] == "unknown"
+    assert "the latest 1,000 batches" in " ".join(nothing["notes"])
 
 
 def test_what_people_wrote_has_left_in_nothing(observed: Observed) -> None:

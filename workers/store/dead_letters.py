@@ -110,6 +110,14 @@ class DeadLetterStore:
         with self._store.reading() as connection:
             return [_letter(row) for row in connection.execute(query)]
 
+    def of_job(self, job_id: str, limit: int) -> list[KeptLetter]:
+        """Return at most *limit* of the letters that *job_id* is in, the latest death first."""
+        named = _LETTERS.c.job_ids.contains(_to_json(job_id).decode(), autoescape=True)
+        latest_first = (_LETTERS.c.last_ms.desc(), _LETTERS.c.id.desc())
+        with self._store.reading() as connection:
+            query = sa.select(*_SHOWN).where(named).order_by(*latest_first).limit(limit)
+            return [_letter(row) for row in connection.execute(query)]
+
     def count(self, wanted: Filter) -> int:
         """Return how many letters are *wanted*."""
         with self._store.reading() as connection:
