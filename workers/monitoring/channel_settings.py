@@ -41,7 +41,7 @@ class ChannelSettings(IonSettings):
     slack_oncall: str = Field(
         default="@oncall",
         pattern=r"^(@[\w.-]{1,80}|<!subteam\^[A-Z0-9]+>|<@[A-Z0-9]+>|<!(here|channel)>)$",
-        description="whom a critical alert mentions in Slack; a group's id as <!subteam^S0123>",
+        description="whom a critical alert mentions in Slack: @name, or an id of a group or person",
     )
     pagerduty_routing_key: SecretStr | None = Field(
         default=None, description="integration key (Events API v2) of a service; none: no PagerDuty"
@@ -50,7 +50,7 @@ class ChannelSettings(IonSettings):
         default=PAGERDUTY, description="where PagerDuty takes events"
     )
     smtp_host: str | None = Field(default=None, description="the mail server; none: no e-mail")
-    smtp_port: int = Field(default=587, ge=1, le=65_535)
+    smtp_port: int = Field(default=587, ge=1, le=65_535, description="its port")
     smtp_security: Literal["starttls", "tls", "none"] = Field(
         default="starttls", description="how mail is encrypted on its way to the server"
     )
