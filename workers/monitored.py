@@ -33,6 +33,7 @@ from workers.transport.servers import open_redis
 if TYPE_CHECKING:
     from workers.monitoring.collecting import Collector
     from workers.monitoring.inbox import ReportInbox
+    from workers.monitoring.probe_notes import ProbeNotes
     from workers.monitoring.probing import Prober
     from workers.store.engine import Store
     from workers.store.metric_history import SqlHistory
@@ -224,15 +225,15 @@ def open_parts(settings: WorkerSettings, app: Celery, recorder: Recorder, report
         client_name="ion-monitoring",
     )
     opened = Opened(settings, store, SqlHistory(store), recorder, report_bug)
-    inbox, metrics = ReportInbox(replies), MetricStore(store)
+    inbox, notes, metrics = ReportInbox(replies), ProbeNotes(replies), MetricStore(store)
     prober = Prober(
         settings.region,
         broker_of(app, settings.broker_url.get_secret_value()),
-        ProbeNotes(replies),
+        notes,
         DeadLetterStore(store),
         recorder,
         _AWAY,
-        (partial(tell_of_replicas, store, inbox),),
+        (partial(tell_of_replicas, store, notes, inbox),),
     )
     evaluator, digester = _made(build_evaluator, opened), _made(build_digester, opened)
     return Parts(
@@ -246,13 +247,17 @@ def open_parts(settings: WorkerSettings, app: Celery, recorder: Recorder, report
     )
 
 
-def tell_of_replicas(store: "Store", inbox: "ReportInbox") -> None:
+def tell_of_replicas(store: "Store", notes: "ProbeNotes", inbox: "ReportInbox") -> None:
     """Report how far copies of the database are behind, each as of the region that it is named after."""
-    from workers.store.replicas import replica_lags  # noqa: PLC0415 - see open_parts
+    from workers.store.replicas import replication  # noqa: PLC0415 - see open_parts
 
-    for region, lag_ms in replica_lags(store).items():
-        recorder = MemoryRecorder(region, f"replica of {region}", time.time)
-        recorder.measure(DB_LAG, lag_ms)
+    seen = replication(store)
+    if seen is None:
+        return
+    behind_s = notes.behind_s(seen.written, [replica.replayed for replica in seen.replicas], time.time())
+    for replica, late_s in zip(seen.replicas, behind_s, strict=True):
+        recorder = MemoryRecorder(replica.name, f"replica {replica.name}", time.time)
+        recorder.measure(DB_LAG, max(late_s * 1000, replica.replay_ms or 0.0))
         inbox.push(recorder.take())
 
 

@@ -49,10 +49,24 @@ def test_the_latest_tick_of_the_collection_tells_how_late_it_was(notes: ProbeNot
     assert notes.beat_lag_s(NOW_S + 3_600) is None
 
 
+def test_a_copy_that_stands_still_falls_behind(notes: ProbeNotes) -> None:
+    """It has 100 of what was written when; another one follows at a distance of some bytes."""
+    behind_s = [
+        notes.behind_s(written, [100, written - 5], NOW_S + after_s)
+        for after_s, written in ((0, 100), (10, 100), (20, 180), (30, 260), (40, 260))
+    ]
+    assert [round(still, 3) for still, _ in behind_s] == [0, 0, 0, 10, 20]
+    assert (
+        max(follows for _, follows in behind_s[:4]) == 10
+    )  # of 95, since the first look: nothing was written
+    assert notes.behind_s(260, [260, 260], NOW_S + 50) == [0, 0]
+
+
 def test_every_key_lapses(notes: ProbeNotes, valkey: Server) -> None:
     notes.due("eu")
     notes.lost(["a"], NOW_S)
     notes.duplicates()
+    notes.behind_s(100, [50], NOW_S)
     keys = valkey.client.keys()
-    assert len(keys) == 3
+    assert len(keys) == 4
     assert min(valkey.client.ttl(key) for key in keys) > 0

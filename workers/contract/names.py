@@ -55,6 +55,7 @@ REPORTS_COLLECTOR_KEY = f"{KEY_PREFIX}{{metrics}}:collector"  # there while some
 REPORTS_DROPPED_KEY = f"{KEY_PREFIX}{{metrics}}:dropped"  # how many those were, until it is told; lapses
 REPORTS_TTL_S = 3 * 24 * 3_600  # as long as minutes are kept
 WORKERS_SEEN_KEY = f"{KEY_PREFIX}{{metrics}}:workers"  # when each worker was last seen to be there; lapses
+WRITTEN_KEY = f"{KEY_PREFIX}{{metrics}}:written"  # how much a database with replicas had written when; lapses
 DUPLICATES_SEEN_KEY = f"{KEY_PREFIX}{{metrics}}:duplicates"  # how many of them were counted so far; lapses
 
 BEAT_PREFIX = f"{KEY_PREFIX}{{beat}}:"  # of what beats know together, in one cluster slot

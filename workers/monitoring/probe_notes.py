@@ -16,6 +16,7 @@ from workers.monitoring.probing import EVERY_S
 LOST_S = 3_600  # how long a worker that is not there any more is told of
 _SEEN_TTL_S = 2 * LOST_S
 _DUPLICATES_TTL_S = 3 * 24 * 3_600
+_WRITTEN_TTL_S, _MOST_WRITTEN = 2 * 3_600, 720  # a note each ten seconds
 _EARLY_MS = 500  # ticks come a second apart, give or take
 _LATELY_S = 30.0
 
@@ -64,3 +65,18 @@ class ProbeNotes:
             return None
         begun_ms, sent_ms = (int(moment) for moment in note.split())
         return max(0, sent_ms - begun_ms) / 1000 if abs(now_s - sent_ms / 1000) <= _LATELY_S else None
+
+    def behind_s(self, written: int, replayed: Sequence[int], now_s: float) -> list[float]:
+        """Note how much a database has *written*; return how far copies that *replayed* so much are behind.
+
+        That is how long ago it was first noted that there was more: 0 for one that has all, or nearly.
+        """
+        key = names.WRITTEN_KEY
+        with self._client.pipeline(transaction=False) as pipe:
+            pipe.zadd(key, {f"{now_s:.3f}": written})
+            pipe.zremrangebyrank(key, 0, -_MOST_WRITTEN - 1)
+            pipe.expire(key, _WRITTEN_TTL_S)
+            for position in replayed:
+                pipe.zrangebyscore(key, f"({position}", "+inf", 0, 1)
+            first_beyond = pipe.execute()[3:]
+        return [max(0.0, now_s - float(found[0])) if found else 0.0 for found in first_beyond]
