@@ -30,7 +30,7 @@ class ChannelRow(NamedTuple):
     merged: int
     waiting: int
     failed: int
-    last: str | None
+    last_ms: int | None
     why: str
 
 
@@ -50,7 +50,7 @@ def channels(context: typer.Context, *, as_json: Json = False) -> None:
         tally = SqlOutbox(store).tally(int((time.time() - DAY_S) * 1000))
     rows = rows_of(there, tally)
     if as_json:
-        print_json({"channels": [{**row._asdict(), "levels": list(row.levels)} for row in rows]})
+        print_json({"channels": [row_json(row) for row in rows]})
     else:
         _show(rows)
 
@@ -86,7 +86,6 @@ def digest(
 
 def rows_of(there: Mapping[str, object], tally: Mapping[str, "Tally"]) -> list[ChannelRow]:
     """Return a row for each channel there is, and for those that notices once went to."""
-    from producers.cli.operator import when  # noqa: PLC0415
     from workers.monitoring.alert import CHANNELS  # noqa: PLC0415
     from workers.monitoring.outbox import Tally  # noqa: PLC0415
     from workers.monitoring.routing import ROUTES  # noqa: PLC0415
@@ -95,10 +94,17 @@ def rows_of(there: Mapping[str, object], tally: Mapping[str, "Tally"]) -> list[C
     for name in (*CHANNELS, *sorted(set(tally) - set(CHANNELS))):
         one = tally.get(name, Tally())
         levels = tuple(level for level, routed in ROUTES.items() if name in routed)
-        last = when(one.last_ms) if one.last_ms else None
         counts = (one.sent, one.merged, one.waiting, one.failed)
-        rows.append(ChannelRow(name, name in there, levels, *counts, last, one.why))
+        rows.append(ChannelRow(name, name in there, levels, *counts, one.last_ms or None, one.why))
     return rows
+
+
+def row_json(row: ChannelRow) -> dict[str, Any]:
+    """Return *row* as ``--json`` prints it; its time in UTC."""
+    from producers.cli.operator import when  # noqa: PLC0415
+
+    fields = {name: value for name, value in row._asdict().items() if name != "last_ms"}
+    return {**fields, "levels": list(row.levels), "last": when(row.last_ms)}
 
 
 def _digest(context: typer.Context) -> "Notice":
@@ -142,8 +148,10 @@ def _show(rows: list[ChannelRow]) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    from producers.cli.dead_filters import short_age  # noqa: PLC0415
     from producers.cli.dead_payload import printable  # noqa: PLC0415
 
+    now_ms = time.time() * 1000
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("channel", "", "levels", "sent", "waiting", "failed", "last sent", "trouble"):
         right = heading in ("sent", "waiting", "failed")
@@ -160,7 +168,7 @@ def _show(rows: list[ChannelRow]) -> None:
             Text(*state),
             Text(", ".join(row.levels) if row.levels else "when no other is set"),
             *(Text(f"{count:,}", style) for count, style in counts),
-            Text(row.last or "never"),
+            Text("never" if row.last_ms is None else f"{short_age(int(now_ms) - row.last_ms)} ago"),
             Text(printable(row.why), "red"),
         )
     console().print(table)

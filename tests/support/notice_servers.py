@@ -107,9 +107,9 @@ def _sentry(web: Web, body: bytes) -> Told:
 
     envelope = SentryEnvelope.deserialize(body)
     event = envelope.get_event()
-    assert event is not None
-    web.sentry.append(cast("dict[str, Any]", event))
-    return Told(200, json.dumps({"id": event["event_id"]}))
+    if event is not None:  # else a check-in or a trace, which are others' to test
+        web.sentry.append(cast("dict[str, Any]", event))
+    return Told(200, "{}")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -3,6 +3,7 @@
 A channel is on when its address or key is set.  Without any, notices are written to the log.
 """
 
+import re
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -87,8 +88,6 @@ class ChannelSettings(IonSettings):
     @field_validator("smtp_to")
     @classmethod
     def _addresses(cls, given: str) -> str:
-        import re  # noqa: PLC0415
-
         if any(not re.fullmatch(_ADDRESS, one.strip()) for one in given.split(",") if one.strip()):
             raise ValueError("give plain addresses, such as ops@example.com, separated by commas")
         return given
