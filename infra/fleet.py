@@ -84,6 +84,7 @@ def sections() -> list[Section]:
     from infra.local.settings import LocalSettings  # noqa: PLC0415
     from infra.local.urls import resolve  # noqa: PLC0415
     from producers.gateway.settings import GatewaySettings  # noqa: PLC0415
+    from workers.monitoring.alert_settings import AlertSettings  # noqa: PLC0415
     from workers.monitoring.channel_settings import ChannelSettings  # noqa: PLC0415
     from workers.settings import WorkerSettings  # noqa: PLC0415
 
@@ -93,6 +94,7 @@ def sections() -> list[Section]:
         Section("gateway", GatewaySettings()),
         Section("flower", FlowerSettings()),
         Section("alerts", ChannelSettings()),
+        Section("rules", AlertSettings()),
         Section("stack", local),
     ]
     if local.broker_url is not None:

@@ -215,7 +215,7 @@ def _condition(rule: Rule) -> str:
 
 def _found(alert: Alert) -> str:
     if alert.cause == "absence":
-        return alert.said
+        return "not measured"
     return f"{figure(alert.value, alert.unit)}, {alert.comparison} {figure(alert.threshold, alert.unit)}"
 
 

@@ -79,7 +79,7 @@ def silence(  # noqa: PLR0913 - the options of a command
 
 def unsilence(
     context: typer.Context,
-    silence_id: Annotated[str, typer.Argument(metavar="ID", help="As `ion alerts silences` shows it.")],
+    silence_id: Annotated[str, typer.Argument(metavar="ID", help="Of a silence; may be cut short.")],
     *,
     as_json: Json = False,
 ) -> None:
@@ -90,8 +90,7 @@ def unsilence(
 
     at_ms = now_ms()
     with reached(collaborators(context).fleet) as (alerts, log):
-        if all(one.id != silence_id for one in alerts.silences(0)):
-            raise InvalidInput("ID", "is that of no silence", "`ion alerts silences --all` shows them")
+        silence_id = _the_one(silence_id, [one.id for one in alerts.silences(0)])
         log.append(deed("alerts.unsilence", silence_id, at_ms))
         lifted = alerts.lift(silence_id, at_ms / 1000)
     if as_json:
@@ -127,6 +126,15 @@ def _check_rule(rule: str | None) -> None:
 
     if rule is not None and rule != RULE and rule not in all_rules(AlertSettings().alert_rules):
         raise InvalidInput("--rule", "names no rule", "`ion alerts rules --all` lists them")
+
+
+def _the_one(begun: str, ids: list[str]) -> str:
+    found = [one for one in ids if one.startswith(begun)] if begun else []
+    if len(found) > 1 and begun not in found:
+        raise InvalidInput("ID", "begins the ids of several silences", "give more of it")
+    if not found:
+        raise InvalidInput("ID", "is that of no silence", "`ion alerts silences --all` shows them")
+    return begun if begun in found else found[0]
 
 
 def _pair(label: str) -> tuple[str, str]:

@@ -62,7 +62,9 @@ def judge(rule: Rule, reading: Reading, evidence: Evidence = NOTHING_ELSE) -> Ve
     if value is None or not enough(rule, reading):
         return Verdict("unknown", value, f"too little was measured in {lasting(rule.window_s)} to judge")
     limit = f"{rule.comparison} {figure(rule.threshold, rule.unit)}"
-    found = f"{rule.made} of {rule.collection} over {lasting(rule.window_s)} is {figure(value, rule.unit)}"
+    among = f" of {reading.count:,.0f}" if rule.made in ("share", "rest") else ""
+    shown = f"{figure(value, rule.unit)}{among}"
+    found = f"{rule.made} of {rule.collection} over {lasting(rule.window_s)} is {shown}"
     if not beyond(rule, value):
         return Verdict("fine", value, f"{found}, not {limit}")
     said = f"{found}, {limit}"

@@ -63,6 +63,8 @@ def test_thresholds(name: str, value: float | None, count: float, finding: str) 
 
 def test_a_verdict_is_a_sentence_with_its_units() -> None:
     assert judge(rule(), reading(231.4)).said == "p95 of response_time over 5 min is 231.4 ms, above 100 ms"
+    errors = judge(RULES["error_rate_critical"], reading(3.0, 100)).said
+    assert errors == "share of error_rate_global over 5 min is 3 % of 100, above 1 %"
     assert judge(rule(), reading(31.4)).said == "p95 of response_time over 5 min is 31.4 ms, not above 100 ms"
 
 
