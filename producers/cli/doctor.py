@@ -33,6 +33,7 @@ def doctor(
 
 def all_checks(given: Collaborators) -> Iterator[Check]:
     """Yield every check as it is made; one that breaks is a failed check, and the next one follows."""
+    from producers.cli.doctor_alerts import alert_checks  # noqa: PLC0415
     from producers.cli.doctor_dead import dead_checks  # noqa: PLC0415
     from producers.cli.doctor_fleet import fleet_checks  # noqa: PLC0415
     from producers.cli.doctor_gateway import gateway_checks  # noqa: PLC0415
@@ -43,6 +44,7 @@ def all_checks(given: Collaborators) -> Iterator[Check]:
     yield from guarded("local stack", given.checks())
     yield from guarded("fleet", fleet_checks(given.fleet))
     yield from guarded("dead letters", dead_checks(given.fleet))
+    yield from guarded("alerts", alert_checks(given.fleet))
     yield from guarded("notifications", notice_checks(given.fleet))
     yield from guarded("gateway", gateway_checks())
 
