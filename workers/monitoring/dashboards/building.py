@@ -35,11 +35,13 @@ from workers.monitoring.dashboards.parts import (
     Stat,
     Table,
 )
-from workers.monitoring.dashboards.thresholds import Limits, tone_of
+from workers.monitoring.dashboards.thresholds import Limits
 from workers.monitoring.history import History, Labels, Line, Reader, Reading
 from workers.monitoring.metrics import COLLECTIONS, REPORTS
 
 Values = tuple[float | None, ...]
+
+_OVER_S = 20.0  # with less of a step, its rate is left to chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,10 @@ class _Builder:
         ahead = Ahead(sources.history, metrics, now_s, window_s, RECENT_S)
         self._ahead, self._reader = ahead, Reader(ahead)
         self._reported = ahead.reported(now_s, window_s)
+        last_s = self._start_s + (self._steps - 1) * self._step_s
+        self._over_s = (
+            ahead.latest_s({REPORTS.name}) or 0.0
+        ) - last_s  # how much of the last step is told of
 
     def built(self) -> Dashboard:
         """Return the whole."""
@@ -99,7 +105,7 @@ class _Builder:
             part.title,
             _subject(figure),
             reading,
-            tone_of(reading.value, limits),
+            self._limits.tone(figure, reading),
             limits,
             Line(self._start_s, self._step_s, self._courses(figure, None)[""], figure.source.unit),
         )
@@ -155,8 +161,8 @@ class _Builder:
                 for figure, readings in zip(part.figures, read, strict=True)
             ]
             toned = [
-                (cell, tone_of(cell.value, column.limits))
-                for column, cell in zip(columns, cells, strict=True)
+                (cell, self._limits.tone(figure, cell))
+                for figure, cell in zip(part.figures, cells, strict=True)
             ]
             rows.append(Row(label, tuple(toned)))
         age_s = self._age(part.figures)
@@ -208,14 +214,19 @@ class _Builder:
     def _filled(self, figure: Figure, values: Values) -> Values:
         """Return *values*: of a count with 0 where processes reported and nobody counted anything.
 
-        The last step has just begun, which makes a count look as if it fell, so it is left out.
+        Of the last step only a part is over, so that its sum would look like a fall, and is left out; its
+        rate is over that part.
         """
         if not figure.is_count:
             return values
         filled = [
             0.0 if value is None and step in self._reported else value for step, value in enumerate(values)
         ]
-        return (*filled[:-1], None)
+        last = filled[-1]
+        if last is not None:
+            whole = figure.way == "rate" and self._over_s >= _OVER_S
+            filled[-1] = last * self._step_s / self._over_s if whole else None
+        return tuple(filled)
 
     def _age(self, figures: Sequence[Figure]) -> float | None:
         """Return how old the newest measurement of *figures* is; of counts, the newest report."""

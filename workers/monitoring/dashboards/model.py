@@ -23,10 +23,6 @@ class Limit:
     value: float
     rule: str
 
-    def broken_by(self, value: float) -> bool:
-        """Tell whether *value* is bad."""
-        return value > self.value if self.comparison == "above" else value < self.value
-
 
 @dataclass(frozen=True, slots=True)
 class Subject:

@@ -1,10 +1,12 @@
 """Where a figure becomes bad: what the alert rules say, so that a dashboard and an alert never disagree."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from workers.monitoring.alert import Level
 from workers.monitoring.dashboards.model import Limit, Tone
 from workers.monitoring.dashboards.parts import Figure
+from workers.monitoring.detection import beyond, enough
+from workers.monitoring.history import Reading
 from workers.monitoring.rules import Rule, Threshold
 
 GRAVITY: tuple[Tone, ...] = ("unknown", "plain", "medium", "high", "critical")  # the worst last
@@ -18,27 +20,33 @@ class Limits:
     """
 
     def __init__(self, rules: Iterable[Rule] = ()) -> None:
-        self._rules = tuple(
-            rule for rule in rules if isinstance(rule.detection, Threshold) and not rule.where
-        )
+        limiting = (rule for rule in rules if isinstance(rule.detection, Threshold))
+        self._rules = tuple(rule for rule in limiting if not rule.where)
 
     def of(self, figure: Figure) -> tuple[Limit, ...]:
         """Return the limits of *figure*, the worst first; none of a sum, which grows with its window."""
-        if figure.way == "sum":
-            return ()
         found = [
             Limit(TONES[rule.level], rule.comparison, rule.threshold, rule.name)
-            for rule in self._rules
-            if rule.made == figure.way and _judges(rule.collection, figure)
+            for rule in self._judging(figure)
         ]
         return tuple(sorted(found, key=lambda limit: -GRAVITY.index(limit.tone)))
 
+    def tone(self, figure: Figure, reading: Reading) -> Tone:
+        """Return how bad *reading* of *figure* is; what rests on too little to be judged is not."""
+        if reading.value is None:
+            return "unknown"
+        broken = (
+            TONES[rule.level]
+            for rule in self._judging(figure)
+            if enough(rule, reading) and beyond(rule, reading.value)
+        )
+        return max(broken, key=GRAVITY.index, default="plain")
 
-def tone_of(value: float | None, limits: Sequence[Limit]) -> Tone:
-    """Return how bad *value* is."""
-    if value is None:
-        return "unknown"
-    return max((limit.tone for limit in limits if limit.broken_by(value)), key=GRAVITY.index, default="plain")
+    def _judging(self, figure: Figure) -> Iterator[Rule]:
+        if figure.way != "sum":
+            yield from (
+                rule for rule in self._rules if rule.made == figure.way and _judges(rule.collection, figure)
+            )
 
 
 def _judges(collection: str, figure: Figure) -> bool:

@@ -15,13 +15,11 @@ from workers.monitoring.dashboards.model import (
     AlertsPanel,
     ChartPanel,
     Dashboard,
-    Limit,
     SharesPanel,
     StatPanel,
     TablePanel,
 )
 from workers.monitoring.dashboards.parts import Chart, Figure, Shares, Table
-from workers.monitoring.dashboards.thresholds import tone_of
 from workers.monitoring.history import HOUR_S, MINUTE_S, Reader, Row
 
 PanelT = TypeVar("PanelT", StatPanel, ChartPanel, SharesPanel, TablePanel, AlertsPanel)
@@ -95,7 +93,7 @@ def test_a_number_has_its_window_and_its_age() -> None:
 def test_a_figure_is_as_bad_as_the_strictest_rule_that_it_breaks(slow_ms: float, tone: str) -> None:
     """Above 100 ms is high, above 200 ms critical."""
     history = MemoryHistory()
-    history.add(m.RESPONSE_TIME, NOW_S - 3, slow_ms, labels=("process",))
+    history.add(m.RESPONSE_TIME, NOW_S - 3, *[slow_ms] * 20, labels=("process",))
     assert panel(board(history), StatPanel, "Response time").tone == tone
 
 
@@ -109,10 +107,29 @@ def test_limits_hold_for_the_parts_of_a_collection_that_callers_see() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "tone"), [(None, "unknown"), (69.9, "medium"), (70.0, "plain")], ids=["none", "below", "at"]
+    ("hits", "misses", "tone"),
+    [(0, 0, "unknown"), (20, 30, "plain"), (40, 60, "medium"), (70, 30, "plain")],
+    ids=["none", "too-few", "low", "at-the-limit"],
 )
-def test_tones(value: float | None, tone: str) -> None:
-    assert tone_of(value, [Limit("medium", "below", 70, "cache_hit_rate")]) == tone
+def test_what_rests_on_too_little_is_not_judged(hits: int, misses: int, tone: str) -> None:
+    """The rule on the hit rate, 70 %, asks for a hundred look-ups."""
+    history = MemoryHistory()
+    if hits or misses:
+        history.add(m.CACHE_HITS, NOW_S - 3, hits, labels=("l1", "process"))
+        history.add(m.CACHE_MISSES, NOW_S - 3, misses, labels=("process",))
+    assert panel(board(history), StatPanel, "Cache hit rate").tone == tone
+
+
+def test_of_the_present_minute_there_is_a_rate_but_no_sum() -> None:
+    """NOW_S is forty seconds into a minute, of which 36 s are reported: 72 jobs are 2 a second."""
+    history = reported(MemoryHistory())
+    history.add(m.REQUESTS, NOW_S - 10, 72, labels=("process",))
+
+    made = board(history, "performance")
+
+    assert panel(made, StatPanel, "Throughput").line.values[-1] == pytest.approx(2)
+    assert panel(made, StatPanel, "Jobs").line.values[-1] is None
+    assert panel(made, StatPanel, "Jobs").reading.value == 72
 
 
 def test_what_nobody_counted_is_zero_only_where_processes_reported() -> None:

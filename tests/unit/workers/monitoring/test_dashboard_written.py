@@ -87,7 +87,7 @@ def test_every_format_tells_the_same() -> None:
 
 def test_a_figure_that_breaks_a_rule_says_so_in_words() -> None:
     history = MemoryHistory()
-    history.add(m.RESPONSE_TIME, NOW_S - 3, 400.0, labels=("process",), region="eu")
+    history.add(m.RESPONSE_TIME, NOW_S - 3, *[400.0] * 20, labels=("process",), region="eu")
     made = board(history)
     for written in (words_of(made), markdown(made), text_of(made)):
         assert "critical above 200 ms" in written
