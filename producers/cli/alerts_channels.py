@@ -157,7 +157,7 @@ def _show(rows: list[ChannelRow]) -> None:
         right = heading in ("sent", "waiting", "failed")
         table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for row in rows:
-        state = ("set", "green") if row.set else ("not set", "dim")
+        state = ("set", "green") if row.set else ("not set here", "dim")
         counts: list[tuple[Any, str]] = [
             (row.sent + row.merged, ""),
             (row.waiting, "yellow" if row.waiting else ""),
