@@ -215,6 +215,21 @@ def test_pages_come_latest_first_and_miss_nothing(letters: DeadLetterStore) -> N
     assert pages == [[4, 3], [2, 5], [1]]
 
 
+def test_the_letters_of_a_job_are_found_by_its_whole_id(letters: DeadLetterStore) -> None:
+    """An id may hold what LIKE takes for a wildcard, and what JSON escapes."""
+    for number, job_ids in enumerate([["a", 'q"%'], ["ab"], ["a_b", "q"], ["a"]]):
+        letters.keep(letter(number, job_ids=job_ids, at_ms=1_000 + number))
+
+    def of(job_id: str) -> list[int]:
+        return ids(letters.of_job(job_id, 10))
+
+    assert of("a") == [3, 0]
+    assert of('q"%') == [0]
+    assert of("a_b") == [2]
+    assert of("%") == []
+    assert ids(letters.of_job("a", 1)) == [3]
+
+
 def test_an_id_may_be_abbreviated_while_it_is_plain(letters: DeadLetterStore) -> None:
     for given in ("abc1", "abd%", "a_c1"):
         letters.keep(letter(id=given))

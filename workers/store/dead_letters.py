@@ -7,6 +7,7 @@ Errors:  StoreUnavailable from every method; NoSuchLetter and SeveralLetters for
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,8 +116,9 @@ class DeadLetterStore:
         named = _LETTERS.c.job_ids.contains(_to_json(job_id).decode(), autoescape=True)
         latest_first = (_LETTERS.c.last_ms.desc(), _LETTERS.c.id.desc())
         with self._store.reading() as connection:
-            query = sa.select(*_SHOWN).where(named).order_by(*latest_first).limit(limit)
-            return [_letter(row) for row in connection.execute(query)]
+            rows = connection.execute(sa.select(*_SHOWN).where(named).order_by(*latest_first))
+            found = (_letter(row) for row in rows)  # among them, ids that end so behind an escaped quote
+            return list(itertools.islice((one for one in found if job_id in one.job_ids), limit))
 
     def count(self, wanted: Filter) -> int:
         """Return how many letters are *wanted*."""
