@@ -247,16 +247,16 @@ def open_parts(settings: WorkerSettings, app: Celery, recorder: Recorder, report
     )
 
 
-def tell_of_replicas(store: "Store", notes: "ProbeNotes", inbox: "ReportInbox") -> None:
+def tell_of_replicas(store: "Store", notes: "ProbeNotes", inbox: "ReportInbox", now_s: float) -> None:
     """Report how far copies of the database are behind, each as of the region that it is named after."""
     from workers.store.replicas import replication  # noqa: PLC0415 - see open_parts
 
     seen = replication(store)
     if seen is None:
         return
-    behind_s = notes.behind_s(seen.written, [replica.replayed for replica in seen.replicas], time.time())
+    behind_s = notes.behind_s(seen.written, [replica.replayed for replica in seen.replicas], now_s)
     for replica, late_s in zip(seen.replicas, behind_s, strict=True):
-        recorder = MemoryRecorder(replica.name, f"replica {replica.name}", time.time)
+        recorder = MemoryRecorder(replica.name, f"replica {replica.name}", lambda: now_s)
         recorder.measure(DB_LAG, max(late_s * 1000, replica.replay_ms or 0.0))
         inbox.push(recorder.take())
 

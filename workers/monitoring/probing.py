@@ -85,7 +85,7 @@ class Letters(Protocol):
 
 
 class Prober:
-    """Looks at *broker*, *notes*, *letters* and, by *more*, at what else there is."""
+    """Looks at *broker*, *notes* and *letters*; *more* are told the time, and look at what else there is."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Prober:
         letters: Letters,
         recorder: Recorder,
         expected: tuple[type[Exception], ...],
-        more: Sequence[Callable[[], None]] = (),
+        more: Sequence[Callable[[float], None]] = (),
     ) -> None:
         self._region, self._broker, self._notes, self._letters = region, broker, notes, letters
         self._recorder, self._more = recorder, more
@@ -119,7 +119,7 @@ class Prober:
             measure(DEAD_KEPT, self._letters.kept())
         for look in self._more:
             with self._bearing("looking at the database"):
-                look()
+                look(now_s)
 
     def _bearing(self, doing: str) -> AbstractContextManager[None]:
         return self._outages.bearing(doing, *self._expected)

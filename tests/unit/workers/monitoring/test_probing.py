@@ -53,7 +53,7 @@ class Surroundings:
             raise Away
         return self.letters
 
-    def probe(self, *more: Callable[[], None]) -> dict[str, float]:
+    def probe(self, *more: Callable[[float], None]) -> dict[str, float]:
         """Look once; return what was measured."""
         recorder = MemoryRecorder("eu", "test", lambda: NOW_S)
         Prober("eu", self, self, self, recorder, (Away,), more).probe(NOW_S)
@@ -115,11 +115,11 @@ def test_without_the_database_the_rest_is_seen(around: Surroundings) -> None:
 
 
 def test_each_further_look_fails_for_itself(around: Surroundings) -> None:
-    looked: list[str] = []
+    looked: list[float] = []
 
-    def blind() -> None:
+    def blind(_: float) -> None:
         raise Away
 
-    seen = around.probe(blind, lambda: looked.append("replicas"))
-    assert looked == ["replicas"]
+    seen = around.probe(blind, looked.append)
+    assert looked == [NOW_S]
     assert seen["monitoring_trouble/looking at the database"] == 1
