@@ -124,7 +124,8 @@ def test_a_command_without_a_stack_starts_one_for_itself_and_leaves_nothing(tmp_
 def test_config_shows_all_parts_with_secrets_masked() -> None:
     env = {"ION_BROKER_URL": "redis://:hunter2@host:6379/0"}
     rows = ion_json(env, "config")
-    assert {row["section"] for row in rows} == {"client", "gateway", "stack", "worker"}
+    parts = {"client", "gateway", "flower", "alerts", "rules", "stack", "worker"}
+    assert {row["section"] for row in rows} == parts
     assert "hunter2" not in json.dumps(rows)
     assert b"hunter2" not in ion(env, "config").stdout
 

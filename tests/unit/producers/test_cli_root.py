@@ -57,7 +57,7 @@ def test_without_a_stack_there_is_no_fleet(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("ION_STATE_DIR", str(tmp_path))
     assert LocalFleet().find() is None
     parts = {section.name: section for section in sections()}
-    assert list(parts) == ["client", "gateway", "flower", "alerts", "stack", "worker"]
+    assert list(parts) == ["client", "gateway", "flower", "alerts", "rules", "stack", "worker"]
     assert parts["worker"].assumed == {"broker_url", "reply_url", "cache_url", "database_url"}
 
 
