@@ -8,6 +8,7 @@ so another site gains nothing by sending a browser here, and none may show these
 import base64
 import binascii
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -47,6 +48,7 @@ class DashboardPages:
     def __init__(self, open_dashboards: Callable[[], Dashboards], door: Door) -> None:
         self._open, self._door = open_dashboards, door
         self._opened: Dashboards | None = None
+        self._opening = threading.Lock()
         self._shelf = Shelf[bytes](_WHAT)
         self._assets = {file.name: file.read_bytes() for file in sorted(ASSETS.iterdir())}
         digest = hashlib.sha256(b"".join(self._assets.values())).hexdigest()[:12]
@@ -105,8 +107,9 @@ class DashboardPages:
 
     def _made(self, name: str, window: str, ending: str) -> bytes:
         """Return the dashboard as it is now; called beside the event loop."""
-        if self._opened is None:
-            self._opened = self._open()
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open()
         _, draw = self._formats[ending]
         return draw(self._opened.built(name, WINDOWS_S[window])).encode()
 

@@ -30,5 +30,13 @@ class Shelf(Generic[T]):
         if kept is None or (kept[1].done() and self._clock() >= kept[0]):
             if len(self._made) >= MOST:
                 self._made.clear()
-            kept = self._made[key] = (self._clock() + FRESH_S, asyncio.create_task(self._aside.run(make)))
+            making = asyncio.create_task(self._aside.run(make))
+            making.add_done_callback(_seen)
+            kept = self._made[key] = (self._clock() + FRESH_S, making)
         return await asyncio.shield(kept[1])
+
+
+def _seen(made: "asyncio.Task[T]") -> None:
+    """Take note of a failure that nobody waits for any more."""
+    if not made.cancelled():
+        made.exception()

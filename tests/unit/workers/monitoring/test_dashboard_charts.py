@@ -5,7 +5,7 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workers.monitoring.dashboards.axes import moments, runs, scale_of
@@ -36,6 +36,7 @@ def panel(
     return ChartPanel("A chart", unit, 1_795_396_440, 60, window_s, traces, 3.0, limits, wide=False)
 
 
+@settings(deadline=None)
 @given(
     st.integers(1, 80).flatmap(
         lambda count: st.lists(st.lists(VALUES, min_size=count, max_size=count), max_size=7)
@@ -61,6 +62,7 @@ def test_whatever_is_measured_can_be_drawn(
     assert sum("course" in path.attrib["class"] for path in root.iter("path")) == stretches
 
 
+@settings(deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=200), st.integers(1, 60), st.sampled_from(UNITS))
 def test_bars_are_as_wide_as_asked_and_blank_at_gaps(
     values: list[float | None], width: int, unit: str
@@ -74,6 +76,7 @@ def test_bars_are_as_wide_as_asked_and_blank_at_gaps(
         assert [mark == " " for mark in shown] == [value is None for value in values]
 
 
+@settings(deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=50), LIMITS, st.sampled_from(UNITS))
 def test_an_axis_holds_all_values_and_its_lines_are_even(
     values: list[float | None], limits: tuple[Limit, ...], unit: str
