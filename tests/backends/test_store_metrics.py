@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from tests.support.databases import postgresql_database
 from tests.support.measured import NOW_S, measured
 from workers.monitoring.history import HOUR_S, MINUTE_S, Reader
+from workers.monitoring.intake import read
 from workers.monitoring.metrics import COLLECTIONS, OTHER, QUEUE_DEPTH, REQUESTS, RESPONSE_TIME, UP
 from workers.monitoring.samples import Sample, Series
 from workers.store import metric_sums
@@ -97,6 +98,15 @@ def test_the_same_report_counts_once(metrics: MetricStore, history: SqlHistory) 
     assert metrics.add([one, other], NOW_S + 10).reports == ()
     (sample,) = found(history, "requests").values()
     assert sample.total == 2
+
+
+def test_a_report_of_which_nothing_can_be_used_is_known_all_the_same(
+    metrics: MetricStore, history: SqlHistory
+) -> None:
+    rubbish = read(b"no report", NOW_S)
+    assert metrics.add([rubbish], NOW_S).reports == (rubbish,)
+    assert metrics.add([rubbish], NOW_S).reports == ()
+    assert list(history.totals()) == []
 
 
 def test_a_report_that_cannot_be_added_leaves_nothing_behind(

@@ -25,8 +25,8 @@ _INSERT: dict[str, Callable[[sa.Table], Any]] = {"sqlite": sqlite.insert, "postg
 
 _encode = msgspec.json.Encoder().encode
 
-Known = Mapping[Series, tuple[int, Sample]]
-"""Series by name: the id in the database, and all that was measured so far."""
+Known = Mapping[Series, int]
+"""The ids of series in the database."""
 
 Spans = dict[Series, dict[int, Sample]]
 """Samples by series and by the beginning of their span."""
@@ -38,14 +38,10 @@ def one_at_a_time(connection: sa.Connection) -> None:
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK_ID)))
 
 
-def known_series(connection: sa.Connection, metrics: Iterable[str]) -> Known:
+def known_series(connection: sa.Connection, metrics: Iterable[str]) -> dict[Series, int]:
     """Return the series of *metrics* that are there."""
-    query = sa.select(*NAMED, *(SERIES.c[name] for name in VALUES)).where(SERIES.c.metric.in_(metrics))
-    return {
-        series: (row[0], sample_of(row[4:]))
-        for row in connection.execute(query)
-        if (series := series_of(row)) is not None
-    }
+    found = connection.execute(sa.select(*NAMED).where(SERIES.c.metric.in_(metrics)))
+    return {series: row[0] for row in found if (series := series_of(row)) is not None}
 
 
 def by_span(samples: Iterable[tuple[Series, Sample]], width_s: int, known: Known) -> tuple[Spans, int]:
@@ -65,11 +61,14 @@ def by_span(samples: Iterable[tuple[Series, Sample]], width_s: int, known: Known
     return spans, crowded
 
 
-def add_to_totals(connection: sa.Connection, spans: Spans, known: Known, now_s: float) -> dict[Series, int]:
-    """Add to what was ever measured of each series; return their ids."""
+def add_to_totals(connection: sa.Connection, spans: Spans, known: Known, now_s: float) -> Known:
+    """Add to what was ever measured of each series; return the ids, also of those that are new."""
+    query = sa.select(SERIES.c.id, *(SERIES.c[name] for name in VALUES))
+    touched = [known[series] for series in spans if series in known]
+    totals = {row[0]: sample_of(row[1:]) for row in connection.execute(query.where(SERIES.c.id.in_(touched)))}
     rows = []
     for series, by_start in spans.items():
-        total = known[series][1] if series in known else Sample()
+        total = totals[known[series]] if series in known else Sample()
         for sample in by_start.values():
             total.merge(sample)
         region, metric, labels = series
@@ -77,13 +76,10 @@ def add_to_totals(connection: sa.Connection, spans: Spans, known: Known, now_s: 
         rows.append({**name, **_values(total, now_s)})
     _put(connection, SERIES, rows, [SERIES.c.metric, SERIES.c.region, SERIES.c.labels])
     new = {series.metric for series in spans if series not in known}
-    now_known = {**known, **known_series(connection, new)} if new else known
-    return {series: now_known[series][0] for series in spans}
+    return {**known, **known_series(connection, new)} if new else known
 
 
-def add_to_spans(
-    connection: sa.Connection, minutes: Spans, ids: Mapping[Series, int], width_s: int, now_s: float
-) -> None:
+def add_to_spans(connection: sa.Connection, minutes: Spans, ids: Known, width_s: int, now_s: float) -> None:
     """Add *minutes* to the samples of this width."""
     spans: dict[tuple[int, int], Sample] = {}
     for series, by_start in minutes.items():
@@ -126,6 +122,8 @@ def _put(
     connection: sa.Connection, table: sa.Table, rows: list[dict[str, object]], key: list[sa.Column[Any]]
 ) -> None:
     """Write *rows*, in place of those with the same *key*."""
+    if not rows:
+        return  # SQLAlchemy would take it for one row without values
     insert = _INSERT[connection.dialect.name](table)
     changed = {name: insert.excluded[name] for name in VALUES}
     connection.execute(insert.on_conflict_do_update(index_elements=key, set_=changed), rows)
