@@ -68,9 +68,8 @@ class _Builder:
         self._ahead, self._reader = ahead, Reader(ahead)
         self._reported = ahead.reported(now_s, window_s)
         last_s = self._start_s + (self._steps - 1) * self._step_s
-        self._over_s = (
-            ahead.latest_s({REPORTS.name}) or 0.0
-        ) - last_s  # how much of the last step is told of
+        told_s = ahead.latest_s({REPORTS.name})
+        self._over_s = 0.0 if told_s is None else told_s - last_s  # so much of the last step is told
 
     def built(self) -> Dashboard:
         """Return the whole."""

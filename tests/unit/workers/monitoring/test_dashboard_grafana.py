@@ -11,7 +11,8 @@ import pytest
 from tests.support.boards import LIMITS
 from tests.support.tools import needs
 from workers.monitoring.dashboards.definitions import DASHBOARDS
-from workers.monitoring.dashboards.grafana import STEP, WHOLE, dashboard, expression, files
+from workers.monitoring.dashboards.grafana import dashboard, files
+from workers.monitoring.dashboards.grafana_panels import STEP, WHOLE, expression
 from workers.monitoring.dashboards.parts import Figure
 
 KEPT = Path(__file__).parents[4] / "infra" / "grafana"
