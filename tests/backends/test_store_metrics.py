@@ -1,6 +1,8 @@
 """What was measured, in every kind of database there is."""
 
+import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -132,6 +134,21 @@ def test_hours_hold_what_their_minutes_hold_however_late_it_came(
         hours.setdefault((series, start_s // HOUR_S * HOUR_S), Sample()).merge(sample)
     assert found(history, "response_time", HOUR_S) == hours
     assert len(hours) == 3
+
+
+def test_many_at_once_add_up_as_one_after_the_other_would(metrics: MetricStore, history: SqlHistory) -> None:
+    """Six threads are given the same reports, each in an order of its own, of series that are all new."""
+    reports = [measured(QUEUE_DEPTH, n, labels=(f"queue {n % 7}",)) for n in range(60)]
+
+    def add_all(thread: int) -> None:
+        shuffled = random.Random(thread).sample(reports, len(reports))
+        for begin in range(0, len(shuffled), 10):
+            metrics.add(shuffled[begin : begin + 10], NOW_S)
+
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(add_all, range(6)))
+    for kept in (found(history, "queue_depth").values(), [total.sample for total in history.totals()]):
+        assert sum(sample.total for sample in kept) == sum(range(60))
 
 
 def test_totals_are_of_all_time(metrics: MetricStore, history: SqlHistory) -> None:
