@@ -24,15 +24,15 @@ from producers.admission import QueueHealth, QueueState, hint_s
 from producers.batching import BatchLimits, Coalescer, Lane, Leaving, PackedJob
 from producers.errors import ClientClosed, Overloaded, ProducerError, Unavailable
 from producers.metering import JobMeter, Taken
-from producers.outgoing import Outgoing, limited
+from producers.outgoing import Outgoing, limited, pack_batch
 from producers.pending import Asked, Gathered, Gone, PendingJobs, Woken
 from producers.ports import Answers, Fleet
 from producers.requests import Settled
 from producers.tracing import Traces
 from workers.contract.names import BULK
-from workers.contract.payloads import Batch, Outcome, Reply, Status
+from workers.contract.payloads import Outcome, Reply, Status
 from workers.contract.trail import Accepted
-from workers.contract.wire import Unreadable, compress, decompress
+from workers.contract.wire import Unreadable, decompress
 
 if TYPE_CHECKING:
     from producers.settings import ClientSettings  # takes 0.3 s to import; whoever has one has paid
@@ -43,7 +43,6 @@ _TICK_S = 0.1  # how often deadlines are looked at
 _RECONNECT_S = 0.2  # pause between tries to reach the reply store
 _FIRST_CONNECTION_S = 1.2  # patience of the first batch with the connection it will be answered on
 
-_encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode
 
 
@@ -210,7 +209,7 @@ class Dispatcher:
             woken, gone = self._pending.settle(ended)
         if woken:
             self._wake(woken)
-        self.meter.ended(gone)
+        self.meter.ended(gone)  # those who wait come first
 
     # -- sender --------------------------------------------------------------------------------------
 
@@ -284,16 +283,7 @@ class Dispatcher:
         trace: dict[str, str] | None,
     ) -> None:
         ref, queue = leaving.lane
-        batch = Batch(
-            id=batch_id,
-            reply_to=self.client_id,
-            sent_ms=int(time.time() * 1000),
-            jobs=[msgspec.Raw(packed) for _, packed, _ in jobs],
-            bulk=True if queue == BULK else msgspec.UNSET,
-            looked_up=True if looked_up else msgspec.UNSET,
-            trace=msgspec.UNSET if trace is None else trace,
-        )
-        payload = compress(_encode(batch))
+        payload = pack_batch(self.client_id, batch_id, queue, jobs, looked_up=looked_up, trace=trace)
         now = time.monotonic()
         with self._changed:
             self._under_way[batch_id] = (queue, now)
@@ -389,10 +379,7 @@ class Dispatcher:
             return
         with self._changed:
             self._note_answer(reply)
-            woken, gone = self._pending.settle([(outcome.id, outcome) for outcome in reply.outcomes])
-        if woken:
-            self._wake(woken)
-        self.meter.ended(gone)  # those who wait, first
+        self._settle([(outcome.id, outcome) for outcome in reply.outcomes])
 
     def _note_answer(self, reply: Reply) -> None:
         queue = self._forget_batch(reply.batch_id)

@@ -17,9 +17,13 @@ from producers.pending import Asked, cached_outcome
 from producers.ports import Answers, Claim, Outcomes, Rations
 from producers.requests import Settled, for_refresh
 from workers.contract.names import BULK
+from workers.contract.payloads import Batch
 from workers.contract.trail import Accepted, encode
+from workers.contract.wire import compress
 
 Ended = list[tuple[str, Settled]]
+
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Outgoing:
@@ -112,6 +116,28 @@ _decode_came_in = msgspec.msgpack.Decoder(_CameIn).decode
 def _note(accepted: Accepted, packed: bytes) -> bytes:
     request_id = _decode_came_in(packed).request_id
     return encode(accepted if request_id is None else replace(accepted, request_id=request_id))
+
+
+def pack_batch(
+    client_id: str,
+    batch_id: str,
+    queue: str,
+    jobs: Sequence[PackedJob],
+    *,
+    looked_up: bool,
+    trace: dict[str, str] | None,
+) -> bytes:
+    """Return the message that takes *jobs* to *queue* now; *looked_up*: the cache was asked for them."""
+    batch = Batch(
+        id=batch_id,
+        reply_to=client_id,
+        sent_ms=int(time.time() * 1000),
+        jobs=[msgspec.Raw(packed) for _, packed, _ in jobs],
+        bulk=True if queue == BULK else msgspec.UNSET,
+        looked_up=True if looked_up else msgspec.UNSET,
+        trace=msgspec.UNSET if trace is None else trace,
+    )
+    return compress(_encode(batch))
 
 
 def limited(wait_s: float) -> Rationed:
