@@ -122,7 +122,7 @@ class _Builder:
             self._start_s,
             self._step_s,
             self._window_s,
-            tuple(traces),
+            tuple(traces) if any(trace.ends for trace in traces) else (),
             self._age(part.figures),
             tuple(dict.fromkeys(limits)),
             part.wide,

@@ -72,6 +72,8 @@ def test_without_a_history_nothing_is_known_and_nothing_is_zero(name: str, windo
             assert one.reading.value is None
             assert one.tone == "unknown"
             assert set(one.line.values) == {None}
+        if isinstance(one, ChartPanel):
+            assert one.traces == ()
         if isinstance(one, TablePanel):
             assert one.rows == ()
 
