@@ -74,6 +74,11 @@ def test_a_quiet_hour_fires_nothing(fleet: PlantedFleet) -> None:
     assert all(channel.notices == [] for channel in fleet.channels.values())
 
 
+def test_a_bulk_run_that_takes_its_time_fires_nothing(fleet: PlantedFleet) -> None:
+    fleet.live(5, replace(WELL, bulk_ms=45_000))
+    assert fleet.alerts.history(0, 100) == []
+
+
 def test_what_is_not_measured_any_more_is_an_alert(fleet: PlantedFleet) -> None:
     fleet.live(2)
     fleet.live(9, replace(WELL, cpu=None))

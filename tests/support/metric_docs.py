@@ -60,8 +60,9 @@ def _parts(parts: tuple[Part, ...]) -> str:
 
 
 def _where(part: Part) -> str:
-    wanted = ", ".join(f"{label}={value}" for label, value in part.where.items())
-    return f"{{{wanted}}}" if wanted else ""
+    wanted = [f"{label}={value}" for label, value in part.where.items()]
+    wanted += [f"{label}≠{value}" for label, value in part.unless.items()]
+    return f"{{{', '.join(wanted)}}}" if wanted else ""
 
 
 def _code(names: tuple[str, ...]) -> str:

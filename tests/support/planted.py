@@ -38,6 +38,7 @@ class Health:
     dead: int = 0
     cpu: float | None = 40.0
     lag_ms: float = 3.0
+    bulk_ms: float | None = None  # nobody waits for it
 
 
 WELL = Health()
@@ -101,6 +102,8 @@ class PlantedFleet:
             count(metrics.CACHE_HITS, hits, ("l2", "process"))
             count(metrics.CACHE_MISSES, health.jobs - hits, place)
             measure(metrics.RESPONSE_TIME, health.response_ms, health.jobs, place)
+        if health.bulk_ms is not None:
+            measure(metrics.RESPONSE_TIME, health.bulk_ms, 500, ("bulk_process",))
         if health.errors:
             count(metrics.ERRORS, health.errors, place)
         if health.dead:

@@ -191,8 +191,10 @@ def _grid(now_s: float, window_s: int, step_s: int) -> tuple[int, int]:
 
 
 def _fits(part: Part, series: Series) -> bool:
-    names = part.metric.labels
-    return all(series.labels[names.index(name)] == value for name, value in part.where.items())
+    names, labels = part.metric.labels, series.labels
+    return all(labels[names.index(name)] == value for name, value in part.where.items()) and all(
+        labels[names.index(name)] != value for name, value in part.unless.items()
+    )
 
 
 def _group(series: Series, labels: Labels) -> Labels:

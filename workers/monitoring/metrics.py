@@ -262,10 +262,11 @@ what is missing from it to 100; *high* is the highest."""
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The series of *metric* whose labels are as *where* says."""
+    """The series of *metric* whose labels are as *where* says, and none as *unless* does."""
 
     metric: Metric
     where: Mapping[str, str] = field(default_factory=dict)
+    unless: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,9 +321,9 @@ _RESPONSE = Collection(
     "response_time",
     Type.RESPONSE_TIME,
     "ms",
-    "How long a caller waits for an answer.",
+    "How long people wait for an answer; bulk runs, for which nobody waits, are left out.",
     "p95",
-    (Part(RESPONSE_TIME),),
+    (Part(RESPONSE_TIME, unless={"endpoint": "bulk_process"}),),
     by=("region", "endpoint"),
 )
 _CPU = Collection("cpu_utilization", Type.INFRASTRUCTURE, "%", CPU.about, "avg", (Part(CPU),))

@@ -169,7 +169,8 @@ class _Asked:
             del where["state"]
         if self._region is not None:
             where["region"] = self._region
-        matchers = ",".join(f'{label}="{value}"' for label, value in where.items())
+        wanted = [f'{label}="{value}"' for label, value in where.items()]
+        matchers = ",".join((*wanted, *(f'{label}!="{value}"' for label, value in part.unless.items())))
         series = f"{name}{{{matchers}}}" if matchers else name
         return f"max without ({', '.join(PLACES)}) ({function}({series}[{self._window}]))"
 
