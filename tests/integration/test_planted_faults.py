@@ -42,7 +42,7 @@ FAULTS = {
     "stopped-worker": (replace(WELL, workers={"w1": 1.0, "w2": 0.0}), {"workers_missing"}),
     "cold-cache": (replace(WELL, hit_rate=0.1), {"cache_hit_rate"}),
     "full-queue": (replace(WELL, waiting=1_900), {"queue_depth"}),
-    "standing-queue": (replace(WELL, oldest_s=9), {"queue_latency"}),
+    "standing-queue": (replace(WELL, oldest_s=30), {"queue_latency"}),
     "behind": (replace(WELL, lag_ms=900), {"database_lag"}),
     "dead-letters": (replace(WELL, dead=1), {"dead_letters"}),
 }
@@ -76,6 +76,15 @@ def test_a_quiet_hour_fires_nothing(fleet: PlantedFleet) -> None:
 
 def test_a_bulk_run_that_takes_its_time_fires_nothing(fleet: PlantedFleet) -> None:
     fleet.live(5, replace(WELL, bulk_ms=45_000))
+    assert fleet.alerts.history(0, 100) == []
+
+
+def test_a_fleet_that_was_off_for_a_while_fires_nothing_when_it_is_back(fleet: PlantedFleet) -> None:
+    """What was measured before is old, and nothing is measured yet when rules are first judged again."""
+    fleet.live(3)
+    fleet.now_s += 1_200
+    fleet.evaluator.evaluate()
+    fleet.live(5)
     assert fleet.alerts.history(0, 100) == []
 
 
@@ -207,7 +216,7 @@ def test_a_clock_that_steps_fires_nothing(fleet: PlantedFleet) -> None:
 
 
 def test_a_rule_that_is_switched_off_ends_its_alert(fleet: PlantedFleet, store: Store) -> None:
-    bad = replace(WELL, oldest_s=9)
+    bad = replace(WELL, oldest_s=30)
     fleet.live(3, bad)
     assert list(fleet.open()) == ["queue_latency"]
     rules = {name: rule for name, rule in load_rules().items() if name != "queue_latency"}
@@ -232,7 +241,7 @@ def test_whoever_judges_again_ends_the_alert_that_nobody_did(fleet: PlantedFleet
 
 
 def test_old_alerts_are_deleted_after_90_days(fleet: PlantedFleet) -> None:
-    fleet.live(2, replace(WELL, oldest_s=9))
+    fleet.live(2, replace(WELL, oldest_s=30))
     fleet.live(5)
     (old,) = fleet.alerts.history(0, 10)
     assert msgspec.structs.replace(old, state="firing").rule == "queue_latency"
