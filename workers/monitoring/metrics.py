@@ -348,6 +348,15 @@ _ALL: tuple[Collection, ...] = (
         for endpoint in ENDPOINTS
     ),
     Collection(
+        "response_time_by_endpoint",
+        Type.RESPONSE_TIME,
+        "ms",
+        "How long a caller waits for an answer, bulk runs included.",
+        "p95",
+        (Part(RESPONSE_TIME),),
+        by=("endpoint",),
+    ),
+    Collection(
         "error_rate_global",
         Type.ERROR_RATE,
         "%",

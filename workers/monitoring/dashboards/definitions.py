@@ -81,7 +81,7 @@ PERFORMANCE = Definition(
             (
                 Figure("requests_total", "jobs"),
                 Figure("throughput_global", "jobs a second"),
-                *(Figure("response_time", how, how) for how in _PERCENTILES),
+                *(Figure("response_time_by_endpoint", how, how) for how in _PERCENTILES),
                 Figure("error_rate_global", "errors"),
                 Figure("cache_hit_rate", "cache hits"),
             ),

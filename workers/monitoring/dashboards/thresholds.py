@@ -7,6 +7,7 @@ from workers.monitoring.dashboards.model import Limit, Tone
 from workers.monitoring.dashboards.parts import Figure
 from workers.monitoring.detection import beyond, enough
 from workers.monitoring.history import Reading
+from workers.monitoring.metrics import Collection, Part
 from workers.monitoring.rules import Rule, Threshold
 
 GRAVITY: tuple[Tone, ...] = ("unknown", "plain", "medium", "high", "critical")  # the worst last
@@ -45,14 +46,29 @@ class Limits:
     def _judging(self, figure: Figure) -> Iterator[Rule]:
         if figure.way != "sum":
             yield from (
-                rule for rule in self._rules if rule.made == figure.way and _judges(rule.collection, figure)
+                rule for rule in self._rules if rule.made == figure.way and _judges(rule.judges, figure)
             )
 
 
-def _judges(collection: str, figure: Figure) -> bool:
-    """Tell whether a rule on *collection* holds for *figure*; response_time's holds for that of a region."""
+def _judges(whole: Collection, figure: Figure) -> bool:
+    """Tell whether what holds for *whole* holds for *figure*: the same, or a region's or an endpoint's."""
     source = figure.source
-    if source.name == collection:
+    if source.name == whole.name:
         return True
     is_part = source.region is not None or any("endpoint" in part.where for part in source.of)
-    return is_part and source.name.startswith(f"{collection}_")
+    return (
+        is_part
+        and source.per == whole.per
+        and len(source.of) == len(whole.of)
+        and all(_is_within(one, other) for one, other in zip(source.of, whole.of, strict=True))
+    )
+
+
+def _is_within(one: Part, other: Part) -> bool:
+    """Tell whether *one* is *other*, or that of one endpoint which *other* does not leave out."""
+    return (
+        one.metric is other.metric
+        and other.where.items() <= one.where.items()
+        and one.where.keys() - other.where.keys() <= {"endpoint"}
+        and not one.where.items() & other.unless.items()
+    )

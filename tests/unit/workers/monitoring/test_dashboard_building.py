@@ -102,6 +102,8 @@ def test_a_figure_is_as_bad_as_the_strictest_rule_that_it_breaks(slow_ms: float,
 def test_limits_hold_for_the_parts_of_a_collection_that_callers_see() -> None:
     assert [one.value for one in LIMITS.of(Figure("response_time_eu"))] == [200, 100]
     assert [one.value for one in LIMITS.of(Figure("response_time_recommend"))] == [200, 100]
+    assert LIMITS.of(Figure("response_time_bulk_process")) == ()  # nobody waits for it
+    assert [one.value for one in LIMITS.of(Figure("database_lag_eu"))] == [500]
     assert LIMITS.of(Figure("cache_hit_rate_l1")) == ()  # 70 % is asked of both tiers together
     assert LIMITS.of(Figure("response_time", how="p50")) == ()  # the rules judge the p95
     assert LIMITS.of(Figure("queue_latency")) == ()  # only one queue's is judged
