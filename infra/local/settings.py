@@ -10,7 +10,7 @@ from pydantic_settings import SettingsConfigDict
 
 from workers.contract.addresses import reply_url_of
 from workers.contract.settings import IonSettings
-from workers.observability.logs import LogFormat
+from workers.observability.settings import LogFormat
 
 MOST_WORKERS = 4  # by default; more is a choice, since each takes about 100 MB
 

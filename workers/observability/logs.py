@@ -9,14 +9,13 @@ import logging
 import socket
 import sys
 from datetime import UTC, datetime
-from typing import IO, Literal
+from typing import IO
 
 import msgspec
 
 from workers.observability.context import bound
 from workers.observability.redaction import MessageBodyFilter, SafeFormatter
-
-LogFormat = Literal["auto", "json", "human"]
+from workers.observability.settings import LogFormat
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _PER_MESSAGE_LOGGERS = ("celery.worker.strategy", "celery.app.trace")  # at INFO: two lines a batch

@@ -13,6 +13,8 @@ import contextlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from workers.observability.settings import ObservabilitySettings
+
 if TYPE_CHECKING:
     from sentry_sdk.types import Event, Hint
 
@@ -63,6 +65,19 @@ def start_sentry(dsn: str, **options: Any) -> None:
             "before_send_transaction": without_words,
             **options,
         },
+    )
+
+
+def init_sentry(settings: ObservabilitySettings) -> None:
+    """Start Sentry's SDK as *settings* say; they must have a DSN."""
+    assert settings.sentry_dsn is not None  # noqa: S101 - the caller's part
+    from workers.observability.sentry_transport import TellingTransport  # noqa: PLC0415 - loads the SDK
+
+    start_sentry(
+        settings.sentry_dsn.get_secret_value(),
+        environment=settings.environment,
+        traces_sample_rate=settings.sentry_traces_sample_rate,
+        transport=TellingTransport,
     )
 
 

@@ -1,10 +1,13 @@
 """Settings of what operators see of a process, from ``ION_*``: the same for workers, beat and gateway."""
 
+from typing import Literal
+
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from workers.contract.settings import IonSettings
-from workers.observability.logs import LogFormat
+
+LogFormat = Literal["auto", "json", "human"]
 
 
 class ObservabilitySettings(IonSettings):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from workers.monitoring.events import Tell
 from workers.observability.bugs import ReportBug, log_bug, report_to_sentry
 from workers.observability.check_ins import CheckIns, NoCheckIns, SentryCheckIns
-from workers.observability.sentry import start_sentry, stop_sentry
+from workers.observability.sentry import init_sentry, stop_sentry
 from workers.observability.settings import ObservabilitySettings
 from workers.observability.tracing import Tracing, together
 
@@ -56,16 +56,3 @@ def beat_check_ins(settings: ObservabilitySettings) -> CheckIns:
         return NoCheckIns()
     init_sentry(settings)
     return SentryCheckIns(farewell=stop_sentry)
-
-
-def init_sentry(settings: ObservabilitySettings) -> None:
-    """Start Sentry's SDK as *settings* say; they must have a DSN."""
-    assert settings.sentry_dsn is not None  # noqa: S101 - the caller's part
-    from workers.observability.sentry_transport import TellingTransport  # noqa: PLC0415 - loads the SDK
-
-    start_sentry(
-        settings.sentry_dsn.get_secret_value(),
-        environment=settings.environment,
-        traces_sample_rate=settings.sentry_traces_sample_rate,
-        transport=TellingTransport,
-    )

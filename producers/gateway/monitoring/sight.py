@@ -42,8 +42,7 @@ def sight_of(settings: ObservabilitySettings, region: str) -> Sight:
     if settings.sentry_dsn is not None:
         from workers.observability.bugs import tell_sentry  # noqa: PLC0415 - loads the SDK when called
         from workers.observability.listeners import sentry_teller  # noqa: PLC0415 - likewise
-        from workers.observability.sentry import stop_sentry  # noqa: PLC0415 - likewise
-        from workers.observability.starting import init_sentry  # noqa: PLC0415 - likewise
+        from workers.observability.sentry import init_sentry, stop_sentry  # noqa: PLC0415 - likewise
 
         init_sentry(settings)
         report_fault = tell_sentry()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from workers.observability.context import binding, bound
-from workers.observability.logs import FORMAT, JsonFormatter, LogFormat, handler_of
+from workers.observability.logs import FORMAT, JsonFormatter, handler_of
+from workers.observability.settings import LogFormat
 
 WORDS = "my very private words"
 
