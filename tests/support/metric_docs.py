@@ -6,7 +6,8 @@ python -m tests.support.metric_docs   # writes them into the page
 from collections.abc import Iterator
 from pathlib import Path
 
-from workers.monitoring.metrics import COLLECTIONS, METRICS, Collection, How, Part
+from workers.monitoring.figures import COLLECTIONS, Collection, How, Part
+from workers.monitoring.metrics import METRICS
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 _HOWS: dict[How, str] = {

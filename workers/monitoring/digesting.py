@@ -12,8 +12,8 @@ from typing import Protocol
 from workers.monitoring import wording
 from workers.monitoring.alert import LEVELS, Alert, Notice
 from workers.monitoring.digest import Delivered, Digest, Figure, Silenced
+from workers.monitoring.figures import COLLECTIONS
 from workers.monitoring.history import Reader
-from workers.monitoring.metrics import COLLECTIONS
 from workers.monitoring.notifier import ChannelNotifier
 from workers.monitoring.outbox import Outbox, Tally
 from workers.monitoring.silences import Silence

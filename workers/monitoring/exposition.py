@@ -18,8 +18,9 @@ from prometheus_client.metrics_core import Metric as Family
 
 from workers.contract.dead_letters import Reason
 from workers.monitoring import metrics
+from workers.monitoring.figures import COLLECTIONS
 from workers.monitoring.history import MINUTE_S, History, Row
-from workers.monitoring.metrics import COLLECTIONS, METRICS, TASKS, Kind, Metric
+from workers.monitoring.metrics import METRICS, TASKS, Kind, Metric
 from workers.monitoring.promql import exposed_name
 from workers.monitoring.samples import Sample, Series
 from workers.monitoring.totals import Total, Totals

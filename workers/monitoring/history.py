@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from workers.monitoring.metrics import METRICS, Collection, How, Kind, Part
+from workers.monitoring.figures import Collection, How, Part
+from workers.monitoring.metrics import METRICS, Kind
 from workers.monitoring.samples import Sample, Series
 
 MINUTE_S, HOUR_S = 60, 3_600

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from workers.monitoring.alert import Cause
 from workers.monitoring.alerts import Track, key_of
 from workers.monitoring.detection import NOTHING_ELSE, Evidence, Verdict, absent, along, judge
+from workers.monitoring.figures import COLLECTIONS
 from workers.monitoring.history import MINUTE_S, Line, Reader, Reading
-from workers.monitoring.metrics import COLLECTIONS
 from workers.monitoring.rules import Anomaly, Correlation, Rule, Trend
 
 logger = logging.getLogger(__name__)

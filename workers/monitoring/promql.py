@@ -11,7 +11,8 @@ Source: prometheus.io/docs/prometheus/latest/querying.
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from workers.monitoring.metrics import TASKS, Collection, How, Kind, Metric, Part
+from workers.monitoring.figures import Collection, How, Part
+from workers.monitoring.metrics import TASKS, Kind, Metric
 
 PLACES = ("instance", "pod")  # labels that tell which gateway was asked, and nothing of the fleet
 NO_LABELS: Mapping[str, str] = MappingProxyType({})

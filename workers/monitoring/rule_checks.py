@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from workers.monitoring.alert import CHANNELS
+from workers.monitoring.figures import COLLECTIONS, Collection
 from workers.monitoring.history import FINE_S, MINUTE_S
-from workers.monitoring.metrics import COLLECTIONS, Collection, Kind
+from workers.monitoring.metrics import Kind
 
 if TYPE_CHECKING:
     from workers.monitoring.rules import Rule

@@ -19,7 +19,7 @@ from persona_system.catalogue_files import parse_toml
 from persona_system.errors import InvalidCatalogue
 from workers.monitoring.alert import LEVELS, Comparison, Level
 from workers.monitoring.errors import InvalidRules
-from workers.monitoring.metrics import COLLECTIONS, Collection, How
+from workers.monitoring.figures import COLLECTIONS, Collection, How
 from workers.monitoring.rule_checks import problem_of
 
 OURS = Path(__file__).with_name("rules.toml")

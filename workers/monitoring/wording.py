@@ -7,7 +7,8 @@ import math
 from datetime import UTC, datetime
 
 from workers.monitoring.alert import Alert, Level, Notice, NoticeKind
-from workers.monitoring.metrics import COLLECTIONS, Type
+from workers.monitoring.figures import COLLECTIONS
+from workers.monitoring.metrics import Type
 
 HEADS: dict[NoticeKind, str] = {
     "fired": "Firing",

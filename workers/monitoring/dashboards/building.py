@@ -36,8 +36,9 @@ from workers.monitoring.dashboards.parts import (
     Table,
 )
 from workers.monitoring.dashboards.thresholds import Limits
+from workers.monitoring.figures import COLLECTIONS
 from workers.monitoring.history import History, Labels, Line, Reader, Reading
-from workers.monitoring.metrics import COLLECTIONS, REPORTS
+from workers.monitoring.metrics import REPORTS
 
 Values = tuple[float | None, ...]
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from workers.monitoring.dashboards.parts import Chart, Definition, Figure, Firing, Shares, Stat, Table
-from workers.monitoring.metrics import ENDPOINTS, PERSONA_NAMES, How
+from workers.monitoring.figures import How
+from workers.monitoring.metrics import ENDPOINTS, PERSONA_NAMES
 
 _AVAILABLE = Stat("Availability", Figure("availability_global"))
 _ERRORS = Stat("Error rate", Figure("error_rate_global"))

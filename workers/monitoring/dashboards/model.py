@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from workers.monitoring.alert import Alert, Comparison
+from workers.monitoring.figures import How
 from workers.monitoring.history import Line, Reading
-from workers.monitoring.metrics import How
 
 Tone = Literal["unknown", "plain", "medium", "high", "critical"]
 """How bad a figure is: by the strictest rule that it breaks; *plain*: it breaks none; *unknown*: no data."""

@@ -6,7 +6,7 @@ Errors:  KeyError for a collection that is not in the table, when its figure is 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from workers.monitoring.metrics import COLLECTIONS, Collection, How
+from workers.monitoring.figures import COLLECTIONS, Collection, How
 
 RECENT_S = 300  # the window of "now": the one that alert rules judge by
 

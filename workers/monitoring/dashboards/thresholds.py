@@ -6,8 +6,8 @@ from workers.monitoring.alert import Level
 from workers.monitoring.dashboards.model import Limit, Tone
 from workers.monitoring.dashboards.parts import Figure
 from workers.monitoring.detection import beyond, enough
+from workers.monitoring.figures import Collection, Part
 from workers.monitoring.history import Reading
-from workers.monitoring.metrics import Collection, Part
 from workers.monitoring.rules import Rule, Threshold
 
 GRAVITY: tuple[Tone, ...] = ("unknown", "plain", "medium", "high", "critical")  # the worst last

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from workers.monitoring.alert import Alert
 from workers.monitoring.dashboards.model import Limit, Subject, Trace
+from workers.monitoring.figures import How
 from workers.monitoring.history import HOUR_S, MINUTE_S, Reading
-from workers.monitoring.metrics import How
 
 NO_DATA = "no data"
 DAY_S = 24 * HOUR_S

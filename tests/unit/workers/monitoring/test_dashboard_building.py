@@ -20,6 +20,7 @@ from workers.monitoring.dashboards.model import (
     TablePanel,
 )
 from workers.monitoring.dashboards.parts import Chart, Figure, Shares, Table
+from workers.monitoring.figures import COLLECTIONS
 from workers.monitoring.history import HOUR_S, MINUTE_S, Reader, Row
 
 PanelT = TypeVar("PanelT", StatPanel, ChartPanel, SharesPanel, TablePanel, AlertsPanel)
@@ -43,7 +44,7 @@ def test_every_collection_is_on_some_dashboard() -> None:
     shown = {figure.collection for one in DASHBOARDS.values() for figure in one.figures()}
     missing = {
         name
-        for name, one in m.COLLECTIONS.items()
+        for name, one in COLLECTIONS.items()
         if name not in shown and (one.region is None or name.removesuffix(f"_{one.region}") not in shown)
     }
     assert missing <= {"monitoring_reports"}  # it is what the ages of counts are from
@@ -214,11 +215,11 @@ def test_what_is_read_ahead_says_the_same_as_the_history_itself(window_s: int) -
 
     chart = panel(made, ChartPanel, "Response time")
     for trace in chart.traces:
-        line = reader.line(m.COLLECTIONS["response_time"], NOW_S, window_s, step_s, how=trace.subject.how)
+        line = reader.line(COLLECTIONS["response_time"], NOW_S, window_s, step_s, how=trace.subject.how)
         assert (line.start_s, len(line.values)) == grid_of(NOW_S, window_s)
         assert trace.values == pytest.approx(line.values)
     stat = panel(made, StatPanel, "Response time").reading
-    assert stat.value == reader.value(m.COLLECTIONS["response_time"], NOW_S, 300).value
+    assert stat.value == reader.value(COLLECTIONS["response_time"], NOW_S, 300).value
 
 
 def test_three_days_take_few_questions() -> None:

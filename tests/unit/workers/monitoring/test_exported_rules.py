@@ -13,7 +13,7 @@ from tests.support.tools import needs
 from workers.monitoring.export.alertmanager import Receivers, alertmanager_config
 from workers.monitoring.export.files import alertmanager_file, prometheus_file
 from workers.monitoring.export.prometheus_rules import GONE, Options, alert_name, left_out, rule_file
-from workers.monitoring.metrics import COLLECTIONS
+from workers.monitoring.figures import COLLECTIONS
 from workers.monitoring.promql import exposed_name
 from workers.monitoring.routing import ROUTES
 from workers.monitoring.rules import Anomaly, Correlation, Rule, Trend, load_rules

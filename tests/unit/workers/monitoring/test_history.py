@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.history import MemoryHistory
+from workers.monitoring.figures import COLLECTIONS
 from workers.monitoring.history import FINE_S, HOUR_S, Reader
 from workers.monitoring.metrics import (
     CACHE_HITS,
     CACHE_MISSES,
-    COLLECTIONS,
     ERRORS,
     PERSONAS,
     QUEUE_AGE,

@@ -1,7 +1,8 @@
 """The tables of metrics and collections: complete, and sound in themselves."""
 
 from workers.monitoring import metrics
-from workers.monitoring.metrics import COLLECTIONS, METRICS, Kind, Metric
+from workers.monitoring.figures import COLLECTIONS
+from workers.monitoring.metrics import METRICS, Kind, Metric
 
 
 def test_each_metric_is_in_the_table_under_its_name() -> None:
