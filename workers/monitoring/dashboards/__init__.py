@@ -1,6 +1,6 @@
 """Five dashboards from one model: defined as data, built from the history, drawn in many ways.
 
-``definitions``  what each shows, as ``parts`` that name collections of ``workers.monitoring.metrics``
+``definitions``  what each shows, as ``parts`` that name collections of ``workers.monitoring.figures``
 ``building``     a definition and a Reader in, a ``model.Dashboard`` of numbers out
 ``thresholds``   where a figure becomes bad: what the alert rules say
 ``words``        how numbers, windows and ages are written, the same everywhere
