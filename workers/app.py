@@ -119,7 +119,9 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
             url=settings.effective_reply_url,
             ready_file=settings.ready_file,
             check_ins=beat_check_ins(settings),
-            watching=None if url is None else partial(_watching, settings, url.get_secret_value()),
+            watching=partial(_watching, settings, url.get_secret_value())
+            if url and settings.monitoring
+            else None,
             **given,
         )
 

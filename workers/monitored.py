@@ -125,11 +125,11 @@ def build_digester(opened: Opened) -> Digester:
 def open_monitoring(
     settings: WorkerSettings, app: Celery, recorder: Recorder, report_bug: ReportBug
 ) -> Monitoring:
-    """Return this process's part in monitoring; none without a database.  Opens nothing yet.
+    """Return this process's part in monitoring; none without a database, or switched off.  Opens nothing yet.
 
     *recorder* takes what the parts measure themselves.
     """
-    if settings.database_url is None:
+    if settings.database_url is None or not settings.monitoring:
         return NoMonitoring()
     return Monitored(partial(open_parts, settings, app, recorder, report_bug), recorder, report_bug)
 

@@ -52,7 +52,7 @@ def looks_of(settings: "GatewaySettings", fleet: "ClientSettings") -> dict[str, 
         looks["cache"] = ServerLook("the cache", fleet.cache_address, fleet)
     if not settings.anonymous:  # keys are kept there
         looks["database"] = DatabaseLook(fleet)
-    if _has_database(fleet):  # alerts are kept there
+    if fleet.monitoring and _has_database(fleet):  # alerts are kept there
         looks["alerts"] = AlertsLook(fleet)
     return looks
 
