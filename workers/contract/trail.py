@@ -75,12 +75,11 @@ def spans_of(client: str, job_ids: Sequence[str]) -> list[tuple[int, int]]:
     """
     prefix = f"{client}-"
     cut = len(prefix)
-    ends = [client_of(job_id) for job_id in (job_ids[0], job_ids[-1])] if job_ids else []
-    match ends:
-        case [(str(one), int(low)), (str(other), int(high))] if (
-            one == other == client and high - low == len(job_ids) - 1
-        ):
-            return [(low, high)]
+    if job_ids:
+        low = client_of(job_ids[0])
+        high = low if len(job_ids) == 1 else client_of(job_ids[-1])
+        if low and high and low[0] == high[0] == client and high[1] - low[1] == len(job_ids) - 1:
+            return [(low[1], high[1])]
     spans: list[tuple[int, int]] = []
     first = last = -2
     for job_id in job_ids:
@@ -103,14 +102,16 @@ def spans_of(client: str, job_ids: Sequence[str]) -> list[tuple[int, int]]:
 
 def ends_of(outcomes: Sequence[Outcome]) -> tuple[dict[str, int], dict[str, str]]:
     """Return how many of *outcomes* there are of each kind, and some of those that are not ok, by id."""
-    ended = Counter([outcome.status for outcome in outcomes])
     named: dict[str, str] = {}
-    if len(outcomes) > ended[Status.OK]:
-        for outcome in outcomes:
-            if outcome.status is not Status.OK and len(named) < _MOST_NAMED:
-                code = "" if outcome.problem is None else f" {outcome.problem.code}"
-                named[outcome.id] = f"{outcome.status}{code}"
-    return {str(status): count for status, count in ended.items() if count}, named
+    statuses = [outcome.status for outcome in outcomes]
+    good = statuses.count(Status.OK)
+    if good == len(statuses):
+        return {"ok": good} if good else {}, named
+    for outcome in outcomes:
+        if outcome.status is not Status.OK and len(named) < _MOST_NAMED:
+            code = "" if outcome.problem is None else f" {outcome.problem.code}"
+            named[outcome.id] = f"{outcome.status}{code}"
+    return {str(status): count for status, count in Counter(statuses).items()}, named
 
 
 def covers(trail: BatchTrail, job_id: str) -> bool:
