@@ -20,6 +20,7 @@ _MENTORS = {"Lua": 83, "Nana": 66, "Riri": 52, "Elro": 15}
 _WORKERS = {"us": 6, "eu": 3, "asia": 3}
 _QUEUES = {"interactive": 3.0, "bulk": 40.0, "maintenance": 0.2}
 _JOBS_S = 900.0
+_LATEST_S = 3.0  # so old is the newest measurement
 
 Cells = Iterator[tuple[str, tuple[str, ...], float | list[float], int]]
 """Of one metric in one span: region, labels, a rise or values, and how often each of them occurred."""
@@ -44,13 +45,13 @@ class SeededHistory:
 
     def _made(self, name: str, begun_s: int, width_s: int) -> Iterator[Row]:
         age_s = self._now_s - begun_s
-        span_s = min(float(width_s), age_s)
-        if not 0 < age_s <= 73 * HOUR_S or self._missing(age_s, width_s):
+        span_s = min(float(width_s), age_s - _LATEST_S)
+        if span_s <= 0 or age_s > 73 * HOUR_S or self._missing(age_s, width_s):
             return
         moment = _Moment(random.Random(f"{self._seed} {name} {begun_s}"), begun_s, span_s, self._bad(age_s))
         metric = m.METRICS[name]
         for region, labels, values, times in _MADE[name](moment):
-            sample = _sample(metric, values, times, min(begun_s + width_s - 1.0, self._now_s - 3))
+            sample = _sample(metric, values, times, min(begun_s + width_s - 1.0, self._now_s - _LATEST_S))
             yield Row(Series(region, name, labels), begun_s, sample)
 
     @staticmethod

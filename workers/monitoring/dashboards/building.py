@@ -42,7 +42,7 @@ from workers.monitoring.metrics import REPORTS
 
 Values = tuple[float | None, ...]
 
-_OVER_S = 20.0  # with less of a step, its rate is left to chance
+_OVER_S = 30.0  # with less of a step, its rate is left to chance
 
 
 @dataclass(frozen=True, slots=True)
