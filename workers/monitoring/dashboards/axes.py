@@ -14,6 +14,7 @@ _PARTS = 4  # between the lowest and the highest line of the grid
 _ROUND = (1, 2, 4, 6, 8, 10)
 _MOMENTS_S = (5 * MINUTE_S, 10 * MINUTE_S, 15 * MINUTE_S, HOUR_S, 4 * HOUR_S, 12 * HOUR_S)
 _MOST_MOMENTS = 7
+_LEAST = 1e-9  # nothing that is measured is smaller, and an axis needs room
 _NEAR = 1.6  # a limit is drawn if the axis need not grow by more than that for it
 
 
@@ -90,5 +91,6 @@ def _round_up(value: float) -> float:
     """Return the next round number that is not below *value*; 1 for nothing."""
     if value <= 0:
         return 1.0
+    value = max(value, _LEAST)
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (*_ROUND, 20) if step * power >= value * (1 - 1e-9))

@@ -5,7 +5,7 @@ import re
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from workers.monitoring.dashboards.axes import moments, runs, scale_of
@@ -78,6 +78,7 @@ def test_bars_are_as_wide_as_asked_and_blank_at_gaps(
 
 @settings(deadline=None)
 @given(st.lists(VALUES, min_size=1, max_size=50), LIMITS, st.sampled_from(UNITS))
+@example([5e-324], (), "ms")
 def test_an_axis_holds_all_values_and_its_lines_are_even(
     values: list[float | None], limits: tuple[Limit, ...], unit: str
 ) -> None:
