@@ -24,6 +24,7 @@ from workers.contract.periodic import read_table
 MAX_BEAT_BYTES = 100_000_000
 ENTRIES = {entry.name: entry for entry in read_table(celeryconfig.beat_schedule)}
 HOUR_MS = 3_600_000
+LONG_S = 30
 
 
 @pytest.fixture
@@ -65,9 +66,11 @@ def test_an_hour_that_was_missed_is_one_tick_and_void_before_the_next_is_due(inb
     now = datetime.now(UTC)
 
     ticks = inbox.read()
-    assert {tick.entry for tick in ticks} <= {names.CACHE_WARM, names.CACHE_PREFETCH, names.DEAD_TIDY}
+    assert {tick.entry for tick in ticks} <= ENTRIES.keys()
     for tick in ticks:
         entry = ENTRIES[tick.entry]
+        if entry.period_s < LONG_S:
+            continue  # its ticks may be void before they are read here
         assert now.timestamp() * 1000 - (tick.slot + 1) * entry.period_ms < entry.period_ms, "not long ago"
         life = datetime.fromisoformat(tick.headers["expires"]) - now
         assert timedelta() < life < timedelta(seconds=entry.period_s)
