@@ -76,7 +76,8 @@ def digest(
     notice = _digest(context)
     assert notice.digest is not None  # noqa: S101 - that is what it is
     if as_json:
-        print_json({"said": notice.said, **msgspec.to_builtins(notice.digest)})
+        alerts = [{"rule": alert.rule, "level": alert.level, "state": alert.state} for alert in notice.alerts]
+        print_json({"said": notice.said, **msgspec.to_builtins(notice.digest), "alerts": alerts})
     elif not send or html:
         shown = bodies(notice, links_of(ChannelSettings()))
         print(shown.html if html else shown.text.rstrip())
