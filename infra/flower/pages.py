@@ -10,9 +10,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from flower import urls  # type: ignore[import-untyped]
-from flower.views import BaseHandler  # type: ignore[import-untyped]
-from flower.views.monitor import Metrics  # type: ignore[import-untyped]
+from flower import urls
+from flower.views import BaseHandler
+from flower.views.monitor import Metrics
 from tornado.template import DictLoader
 from tornado.web import authenticated, url
 

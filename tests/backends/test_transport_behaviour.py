@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flower.utils.broker import Broker as FlowerBroker  # type: ignore[import-untyped]
+from flower.utils.broker import Broker as FlowerBroker
 
 from tests.support.brokers import PREFIX, Broker, holder
 from tests.support.valkey import VALKEY, redis_7, server

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from celery import Celery
-from flower import urls  # type: ignore[import-untyped]
+from flower import urls
 from playwright.sync_api import HttpCredentials
 
 import celeryconfig
