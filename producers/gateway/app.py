@@ -44,6 +44,7 @@ from producers.gateway.routes import Endpoints, api_routes
 from producers.gateway.server.stopping import stopping_well
 from producers.gateway.settings import GatewaySettings
 from workers.measuring import Measuring, open_measuring
+from workers.monitoring.events import Tell
 from workers.observability.settings import ObservabilitySettings
 from workers.process_slot import ProcessSlot
 
@@ -61,7 +62,7 @@ def build_gateway(
     *counts_dir* is where the processes of one port leave their counts; None: there is one process.
     """
     sight = sight_of(ObservabilitySettings(), settings.region)
-    measuring = ProcessSlot(partial(_measuring, settings, fleet))
+    measuring = ProcessSlot(partial(_measuring, settings, fleet, sight.tells))
     client = AsyncPersonaClient(fleet, measuring.get)
     watch = JobWatch(client)
     personas = load_catalogue(fleet.catalogue_dir).personas
@@ -71,7 +72,7 @@ def build_gateway(
     health = Health(probe, settings.region, _VERSION)
     exposition = _exposition(counts_dir, probe, door, settings, fleet) if settings.metrics else None
     meter = NoMeter() if exposition is None else exposition.meter
-    tally = RequestTally(meter, measuring.get, sight.tells)
+    tally = RequestTally(meter, measuring.get)
     pages = _dashboards(fleet, door) if settings.dashboards else None
     ends = Endpoints(
         processing=Processing(client, settings, door),
@@ -123,7 +124,8 @@ def build_gateway(
     app.router.redirect_slashes = False
     for kind in (HTTPException, RequestValidationError, ValidationError, *_OURS, Exception):
         app.add_exception_handler(kind, _answer_error)
-    return Edge(Traced(Shortcut(app, routes), sight), settings, door, tally if fleet.monitoring else meter)
+    told = tally if fleet.monitoring or sight.tells else meter
+    return Edge(Traced(Shortcut(app, routes), sight), settings, door, told)
 
 
 _AT_ONCE, _FAREWELL = timedelta(0), timedelta(seconds=1)  # by then nobody waits for a job that goes on
@@ -138,11 +140,13 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     return error_response(refusal, call.request_id)
 
 
-def _measuring(settings: GatewaySettings, fleet: "ClientSettings") -> Measuring:
-    if not fleet.monitoring:
-        return Measuring()
+def _measuring(settings: GatewaySettings, fleet: "ClientSettings", tells: tuple[Tell, ...]) -> Measuring:
     region = settings.region if "region" in settings.model_fields_set else fleet.region
-    return open_measuring("gateway", region, *fleet.urls())
+    measuring = Measuring(region)
+    if fleet.monitoring:
+        measuring = open_measuring("gateway", region, *fleet.urls())
+    measuring.tell = measuring.telling(tells)
+    return measuring
 
 
 def _exposition(

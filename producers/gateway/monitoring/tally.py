@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 from producers.errors import Unavailable
@@ -18,7 +18,7 @@ from producers.gateway.call import Call
 from producers.gateway.monitoring.metrics import METHODS, NO_ROUTE, OTHER_METHOD
 from producers.gateway.ports import Meter
 from workers.measuring import Measuring
-from workers.monitoring.events import APIRequestEvent, Tell
+from workers.monitoring.events import APIRequestEvent
 from workers.monitoring.metrics import HTTP_TIME
 
 TELL_EVERY_S = 1.0
@@ -37,14 +37,12 @@ class _Served:
 class RequestTally:
     """A meter that tells what it counts, and lets *inner* count, too.  Of one event loop.
 
-    *measuring* gives where the process measures; it may raise Unavailable, and is asked again then.  *tells*
-    are told of the events besides.
+    *measuring* gives where the process measures; it may raise Unavailable, and is asked again then.
     """
 
-    def __init__(self, inner: Meter, measuring: Callable[[], Measuring], tells: Sequence[Tell] = ()) -> None:
-        self._inner, self._measuring, self._tells = inner, measuring, tells
+    def __init__(self, inner: Meter, measuring: Callable[[], Measuring]) -> None:
+        self._inner, self._measuring = inner, measuring
         self._served: dict[Label, _Served] = {}
-        self._tell: Tell | None = None
 
     def began(self) -> None:
         """Take note of a request."""
@@ -75,13 +73,11 @@ class RequestTally:
     def tell(self, taken: Mapping[Label, _Served]) -> None:
         """Measure and tell what was *taken*; in any thread, one at a time.  Raises Unavailable."""
         measuring = self._measuring()
-        if self._tell is None:
-            self._tell = measuring.telling(self._tells)
         at_ms = int(time.time() * 1000)
         for (route, method, status), served in taken.items():
             times_ms = served.times_ms
             measuring.recorder.measure_all(HTTP_TIME, times_ms, (route,))
-            self._tell(
+            measuring.tell(
                 APIRequestEvent(
                     at_ms=at_ms,
                     region=measuring.region,
