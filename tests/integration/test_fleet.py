@@ -261,7 +261,7 @@ def test_an_unread_reply_list_expires(stack: LocalStack, client_settings: Client
     script = (
         "import sys, time\n"
         "from producers.broker import BrokerPublisher\n"
-        "from producers.dispatch import *\n"
+        "from workers.contract.payloads import Batch\n"
         "import msgspec\n"
         "batch = Batch(id='b', reply_to=sys.argv[2], sent_ms=int(time.time() * 1000), jobs=[])\n"
         "BrokerPublisher(sys.argv[1], 1, 1).publish("
