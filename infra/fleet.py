@@ -84,8 +84,8 @@ def sections() -> list[Section]:
     from infra.local.settings import LocalSettings  # noqa: PLC0415
     from infra.local.urls import resolve  # noqa: PLC0415
     from producers.gateway.settings import GatewaySettings  # noqa: PLC0415
-    from workers.monitoring.alert_settings import AlertSettings  # noqa: PLC0415
-    from workers.monitoring.channel_settings import ChannelSettings  # noqa: PLC0415
+    from workers.monitoring.alerts.settings import AlertSettings  # noqa: PLC0415
+    from workers.monitoring.notices.settings import ChannelSettings  # noqa: PLC0415
     from workers.settings import WorkerSettings  # noqa: PLC0415
 
     local = LocalSettings()

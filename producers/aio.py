@@ -24,7 +24,7 @@ from workers.contract.refs import PROCESS, RECOMMEND, TaskRef
 if TYPE_CHECKING:
     from persona_system.cache.redis_cache import RedisCache
     from producers.settings import ClientSettings
-    from workers.measuring import Measuring
+    from workers.operations.measuring import Measuring
 
 ResultT = TypeVar("ResultT")
 

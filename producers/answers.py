@@ -36,10 +36,10 @@ from producers.requests import PersonaRequest
 from workers.contract import names
 from workers.contract.glance import personas_in
 from workers.contract.refs import RECOMMEND as RECOMMEND_TASK
-from workers.measuring import Measuring, evictions_of
 from workers.monitoring.events import CachePerformanceEvent
 from workers.monitoring.metrics import PERSONAS
 from workers.monitoring.telling import endpoint_of
+from workers.operations.measuring import Measuring, evictions_of
 
 
 class ClientAnswers:

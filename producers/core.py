@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from persona_system.cache.redis_cache import RedisCache  # needs redis: see load
     from producers.answers import ClientAnswers  # likewise
     from producers.settings import ClientSettings  # takes 0.3 s to import; loaded when a client is made
-    from workers.measuring import Measuring
+    from workers.operations.measuring import Measuring
 
 
 class Waiter(Protocol):
@@ -310,10 +310,10 @@ class ClientCore(Generic[WaiterT]):
     def load() -> None:
         """Import what the first job needs; it takes a third of a second, better spent off an event loop."""
         from producers import answers, broker, outcomes, replies  # noqa: F401, PLC0415
-        from workers import measuring  # noqa: F401, PLC0415
+        from workers.operations import measuring  # noqa: F401, PLC0415
 
     def _open_meter(self, answers: "ClientAnswers | None") -> JobMeter:
-        from workers.measuring import open_measuring  # noqa: PLC0415 - redis: see load
+        from workers.operations.measuring import open_measuring  # noqa: PLC0415 - redis: see load
 
         settings = self.settings
         if self._given_measuring is not None:

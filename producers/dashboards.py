@@ -9,13 +9,14 @@ import time
 from collections.abc import Callable
 from typing import Self
 
-from workers.monitoring.alert_settings import AlertSettings
+from workers.monitoring.alerts.errors import InvalidRules
+from workers.monitoring.alerts.rule import Rules
+from workers.monitoring.alerts.rules import load_rules
+from workers.monitoring.alerts.settings import AlertSettings
 from workers.monitoring.dashboards.building import Sources, build
 from workers.monitoring.dashboards.definitions import DASHBOARDS
 from workers.monitoring.dashboards.model import Dashboard
 from workers.monitoring.dashboards.thresholds import Limits
-from workers.monitoring.errors import InvalidRules
-from workers.monitoring.rules import Rules, load_rules
 from workers.store.alerts import AlertStore
 from workers.store.engine import open_store
 from workers.store.metric_history import SqlHistory

@@ -10,18 +10,19 @@ from celery import Celery
 import celeryconfig
 from persona_system.pipeline import load_pipeline
 from persona_system.ports import TextAnalyser
-from workers import dead_queue, signals
-from workers.answers import CachedAnswers
+from workers import signals
 from workers.base import TaskOptions, bind, bind_periodic
-from workers.broker_view import Reach
-from workers.caching import open_cache
+from workers.cache.answers import CachedAnswers
+from workers.cache.caching import open_cache
 from workers.contract import names
 from workers.contract.addresses import is_redis
-from workers.dead_letter import BrokerDeadLetters, quarantine_hook
-from workers.measuring import Measuring, evictions_of, open_measuring
-from workers.monitored import open_monitoring
-from workers.monitoring.machine import Machine
+from workers.dead import dead_queue
+from workers.dead.dead_letter import BrokerDeadLetters, quarantine_hook
+from workers.monitoring.collecting.machine import Machine
 from workers.observability.starting import beat_check_ins, switched_on
+from workers.operations.broker_view import Reach
+from workers.operations.measuring import Measuring, evictions_of, open_measuring
+from workers.operations.monitored import open_monitoring
 from workers.process_slot import ProcessSlot
 from workers.requeue import BrokerQueues
 from workers.runtime import Runtime, RuntimeSlot
@@ -131,6 +132,6 @@ def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -
 
 def _watching(settings: WorkerSettings, database_url: str) -> "Means":
     """Return what a beat watches with whether the alert rules are judged."""
-    from workers.alerting import watching  # noqa: PLC0415 - this loads SQLAlchemy
+    from workers.operations.alerting import watching  # noqa: PLC0415 - this loads SQLAlchemy
 
     return watching(settings, database_url)

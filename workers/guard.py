@@ -19,10 +19,10 @@ from celery.worker.consumer import Consumer
 from kombu import compression
 
 from workers.contract.dead_letters import DeadLetter
+from workers.dead.quarantine import gave_up, letter_of_message
 from workers.envelope import check
 from workers.errors import Unanswerable, Unavailable
 from workers.observability.redaction import describe
-from workers.quarantine import gave_up, letter_of_message
 from workers.runtime import DeadLetters
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from persona_system.pipeline import PersonaPipeline
-from workers.answers import Answers, NullAnswers
+from workers.cache.answers import Answers, NullAnswers
 from workers.contract.dead_letters import DeadLetter
 from workers.delivery import Delivery
 from workers.errors import Unavailable

@@ -5,9 +5,9 @@ from typing import Any
 
 from celery import signals
 
-from workers import task_counts
-from workers.measuring import Measuring
 from workers.observability import logs
+from workers.operations import task_counts
+from workers.operations.measuring import Measuring
 from workers.process_slot import ProcessSlot
 from workers.runtime import RuntimeSlot
 from workers.settings import WorkerSettings

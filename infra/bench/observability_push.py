@@ -14,7 +14,7 @@ from infra.local.settings import LocalSettings, child_environment
 from infra.local.supervisor import Supervisor
 from persona_system.cache.answers import POLICIES
 from workers.contract.names import TASK_NAMES
-from workers.monitoring.inbox import ReportInbox
+from workers.monitoring.collecting.inbox import ReportInbox
 from workers.monitoring.metrics import METRICS, Kind
 from workers.monitoring.recorder import MemoryRecorder
 from workers.transport.servers import open_redis

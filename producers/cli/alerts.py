@@ -15,7 +15,7 @@ from producers.cli.dead_filters import since_ms
 from producers.cli.report import FAILED, OK, UNAVAILABLE, console, print_json, tell
 
 if TYPE_CHECKING:
-    from workers.monitoring.alert import Alert
+    from workers.monitoring.alerts.alert import Alert
     from workers.store.alerts import AlertStore
 
 LIST_EXAMPLES = ("ion alerts list", "ion alerts list --level critical --json")
@@ -162,8 +162,8 @@ def rules(
     A file that cannot be used ends with 2, and is told by its rule and field; workers go on with ours then.
     """
     from producers.cli import alerts_show  # noqa: PLC0415
-    from workers.monitoring.alert_settings import AlertSettings  # noqa: PLC0415
-    from workers.monitoring.rules import all_rules  # noqa: PLC0415
+    from workers.monitoring.alerts.rules import all_rules  # noqa: PLC0415
+    from workers.monitoring.alerts.settings import AlertSettings  # noqa: PLC0415
 
     found = [rule for rule in all_rules(AlertSettings().alert_rules).values() if rule.enabled or every]
     if as_json:

@@ -11,8 +11,8 @@ from producers.cli.collaborators import collaborators
 from producers.cli.report import FAILED, OK, UNAVAILABLE, console, print_json, tell
 
 if TYPE_CHECKING:
-    from workers.monitoring.alert import Notice
-    from workers.monitoring.outbox import Tally
+    from workers.monitoring.alerts.alert import Notice
+    from workers.monitoring.notices.outbox import Tally
 
 CHANNELS_EXAMPLES = ("ion alerts channels", "ion alerts channels --json")
 DIGEST_EXAMPLES = ("ion alerts digest", "ion alerts digest --html > digest.html", "ion alerts digest --send")
@@ -69,9 +69,9 @@ def digest(
     """
     import msgspec  # noqa: PLC0415
 
-    from workers.monitoring.channel_settings import ChannelSettings  # noqa: PLC0415
-    from workers.monitoring.channels.mail import bodies  # noqa: PLC0415
-    from workers.monitoring.channels.opening import links_of  # noqa: PLC0415
+    from workers.monitoring.notices.channels.mail import bodies  # noqa: PLC0415
+    from workers.monitoring.notices.channels.opening import links_of  # noqa: PLC0415
+    from workers.monitoring.notices.settings import ChannelSettings  # noqa: PLC0415
 
     notice = _digest(context)
     assert notice.digest is not None  # noqa: S101 - that is what it is
@@ -87,9 +87,9 @@ def digest(
 
 def rows_of(there: Mapping[str, object], tally: Mapping[str, "Tally"]) -> list[ChannelRow]:
     """Return a row for each channel there is, and for those that notices once went to."""
-    from workers.monitoring.alert import CHANNELS  # noqa: PLC0415
-    from workers.monitoring.outbox import Tally  # noqa: PLC0415
-    from workers.monitoring.routing import ROUTES  # noqa: PLC0415
+    from workers.monitoring.alerts.alert import CHANNELS  # noqa: PLC0415
+    from workers.monitoring.notices.outbox import Tally  # noqa: PLC0415
+    from workers.monitoring.notices.routing import ROUTES  # noqa: PLC0415
 
     rows = []
     for name in (*CHANNELS, *sorted(set(tally) - set(CHANNELS))):
@@ -110,9 +110,9 @@ def row_json(row: ChannelRow) -> dict[str, Any]:
 
 def _digest(context: typer.Context) -> "Notice":
     from producers.cli.dead_place import database_of  # noqa: PLC0415
-    from workers.monitoring.alert import short_id  # noqa: PLC0415
-    from workers.monitoring.digesting import digest_of_day  # noqa: PLC0415
+    from workers.monitoring.alerts.alert import short_id  # noqa: PLC0415
     from workers.monitoring.history import Reader  # noqa: PLC0415
+    from workers.monitoring.notices.digesting import digest_of_day  # noqa: PLC0415
     from workers.store.alerts import AlertStore  # noqa: PLC0415
     from workers.store.engine import open_store  # noqa: PLC0415
     from workers.store.metric_history import SqlHistory  # noqa: PLC0415
@@ -129,7 +129,7 @@ def _send(notice: "Notice") -> int:
     from persona_system.errors import InvalidInput  # noqa: PLC0415
     from producers.cli.alerts_place import own_notifier  # noqa: PLC0415
     from producers.cli.alerts_show import SETTINGS  # noqa: PLC0415
-    from workers.monitoring.channels.errors import ChannelError, Refused  # noqa: PLC0415
+    from workers.monitoring.notices.channels.errors import ChannelError, Refused  # noqa: PLC0415
 
     mail = own_notifier().there.get("email")
     if mail is None:

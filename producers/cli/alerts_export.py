@@ -13,8 +13,8 @@ from persona_system.errors import InvalidInput
 from producers.cli.report import tell
 
 if TYPE_CHECKING:
-    from workers.monitoring.channel_settings import ChannelSettings
     from workers.monitoring.export.alertmanager import Receivers
+    from workers.monitoring.notices.settings import ChannelSettings
 
 EXPORT_EXAMPLES = (
     "ion alerts export prometheus -o /etc/prometheus/ion.rules.yml",
@@ -53,11 +53,11 @@ def export(
     The files say the same as the rules that the fleet judges itself (`ion alerts rules`).  Links, mail and
     addresses are those of ION_ALERT_*; secrets are never in them, but in files that they name.
     """
-    from workers.monitoring.alert_settings import AlertSettings  # noqa: PLC0415 - so that help is quick
-    from workers.monitoring.channel_settings import ChannelSettings  # noqa: PLC0415
+    from workers.monitoring.alerts.rules import load_rules  # noqa: PLC0415
+    from workers.monitoring.alerts.settings import AlertSettings  # noqa: PLC0415 - so that help is quick
     from workers.monitoring.export.files import alertmanager_file, prometheus_file  # noqa: PLC0415
     from workers.monitoring.export.prometheus_rules import Options  # noqa: PLC0415
-    from workers.monitoring.rules import load_rules  # noqa: PLC0415
+    from workers.monitoring.notices.settings import ChannelSettings  # noqa: PLC0415
 
     judged = load_rules(AlertSettings().alert_rules if rules is None else rules).values()
     settings = ChannelSettings()

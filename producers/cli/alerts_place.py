@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from producers.cli.collaborators import Fleet
 from producers.cli.dead_place import database_of
 from producers.errors import Unavailable
-from workers.monitoring.channel_settings import ChannelSettings, SentrySettings
-from workers.monitoring.channels.errors import ChannelError
-from workers.monitoring.channels.opening import open_channels
-from workers.monitoring.notifier import ChannelNotifier
-from workers.monitoring.outbox import MemoryOutbox
+from workers.monitoring.notices.channels.errors import ChannelError
+from workers.monitoring.notices.channels.opening import open_channels
+from workers.monitoring.notices.notifier import ChannelNotifier
+from workers.monitoring.notices.outbox import MemoryOutbox
+from workers.monitoring.notices.settings import ChannelSettings, SentrySettings
 from workers.store.alerts import AlertStore
 from workers.store.audit import AuditStore
 from workers.store.engine import open_store

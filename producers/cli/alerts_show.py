@@ -9,16 +9,16 @@ from producers.cli.dead_filters import short_age
 from producers.cli.dead_payload import printable
 from producers.cli.operator import when
 from producers.cli.report import console, tell
-from workers.monitoring.alert import LEVELS, Alert
-from workers.monitoring.rules import Rule
-from workers.monitoring.silences import Silence
-from workers.monitoring.wording import figure, lasting
+from workers.monitoring.alerts.alert import LEVELS, Alert
+from workers.monitoring.alerts.rule import Rule
+from workers.monitoring.alerts.silences import Silence
+from workers.monitoring.notices.wording import figure, lasting
 
 if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from workers.monitoring.notifier import Tested
+    from workers.monitoring.notices.notifier import Tested
 
 SETTINGS = {  # what switches a channel on
     "slack": "ION_ALERT_SLACK_WEBHOOK_URL",

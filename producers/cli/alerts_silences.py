@@ -43,7 +43,7 @@ def silence(  # noqa: PLR0913 - the options of a command
     from producers.cli import alerts_show  # noqa: PLC0415 - this loads SQLAlchemy
     from producers.cli.alerts_place import reached  # noqa: PLC0415
     from producers.cli.operator import deed, now_ms  # noqa: PLC0415
-    from workers.monitoring.silences import Silence  # noqa: PLC0415
+    from workers.monitoring.alerts.silences import Silence  # noqa: PLC0415
     from workers.store.letters import cleaned  # noqa: PLC0415
 
     if (rule is None and level is None and not label) is not every:
@@ -120,9 +120,9 @@ def silences(
 
 
 def _check_rule(rule: str | None) -> None:
-    from workers.monitoring.alert_settings import AlertSettings  # noqa: PLC0415
-    from workers.monitoring.deadman import RULE  # noqa: PLC0415
-    from workers.monitoring.rules import all_rules  # noqa: PLC0415
+    from workers.monitoring.alerts.deadman import RULE  # noqa: PLC0415
+    from workers.monitoring.alerts.rules import all_rules  # noqa: PLC0415
+    from workers.monitoring.alerts.settings import AlertSettings  # noqa: PLC0415
 
     if rule is not None and rule != RULE and rule not in all_rules(AlertSettings().alert_rules):
         raise InvalidInput("--rule", "names no rule", "`ion alerts rules --all` lists them")

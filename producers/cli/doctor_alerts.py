@@ -8,7 +8,7 @@ from producers.cli.collaborators import Check, Fleet
 from producers.errors import Unavailable
 
 if TYPE_CHECKING:
-    from workers.monitoring.alert import Alert
+    from workers.monitoring.alerts.alert import Alert
 
 _NAME = "alerts"
 _RULES = "alert rules"
@@ -16,9 +16,9 @@ _RULES = "alert rules"
 
 def alert_checks(fleet: Fleet) -> Iterator[Check]:
     """Yield what there is to say of the rules here and of the alerts of *fleet*."""
-    from workers.monitoring.alert_settings import AlertSettings  # noqa: PLC0415
-    from workers.monitoring.errors import InvalidRules  # noqa: PLC0415
-    from workers.monitoring.rules import load_rules  # noqa: PLC0415
+    from workers.monitoring.alerts.errors import InvalidRules  # noqa: PLC0415
+    from workers.monitoring.alerts.rules import load_rules  # noqa: PLC0415
+    from workers.monitoring.alerts.settings import AlertSettings  # noqa: PLC0415
 
     own = AlertSettings().alert_rules
     try:
@@ -55,8 +55,8 @@ def _state(fleet: Fleet) -> Iterator[Check]:
 
 def judged(alerts: "Sequence[Alert]", evaluated_s: float | None, now_s: float) -> Check:
     """Return what it means that these *alerts* are open, and that rules were last judged then."""
-    from workers.monitoring.deadman import STOPPED_S  # noqa: PLC0415
-    from workers.monitoring.wording import lasting  # noqa: PLC0415
+    from workers.monitoring.alerts.deadman import STOPPED_S  # noqa: PLC0415
+    from workers.monitoring.notices.wording import lasting  # noqa: PLC0415
 
     if evaluated_s is None:
         return Check(_NAME, "warn", "no worker has judged the rules yet", "see that workers and beat run")

@@ -8,7 +8,7 @@ from producers.cli.collaborators import Check, Fleet
 from producers.errors import Unavailable
 
 if TYPE_CHECKING:
-    from workers.monitoring.outbox import Tally
+    from workers.monitoring.notices.outbox import Tally
 
 DAY_S = 24 * 3_600
 _NAME = "notifications"

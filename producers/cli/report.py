@@ -91,7 +91,7 @@ def _explain_by_module(error: BaseException) -> Trouble:
         return Trouble(USAGE, "UNKNOWN_LETTER", "ID", error.problem, error.fix)
     if store is not None and isinstance(error, store.UnusableUrl):
         return Trouble(USAGE, "INVALID_SETTING", error.field, error.problem, error.fix)
-    monitoring = sys.modules.get("workers.monitoring.errors")
+    monitoring = sys.modules.get("workers.monitoring.alerts.errors")
     if monitoring is not None and isinstance(error, monitoring.InvalidRules):
         return Trouble(USAGE, "INVALID_RULES", error.place, error.problem, error.fix)
     pydantic = sys.modules.get("pydantic")

@@ -43,9 +43,9 @@ from producers.gateway.ports import Door, NoMeter
 from producers.gateway.routes import Endpoints, api_routes
 from producers.gateway.server.stopping import stopping_well
 from producers.gateway.settings import GatewaySettings
-from workers.measuring import Measuring, open_measuring
 from workers.monitoring.events import Tell
 from workers.observability.settings import ObservabilitySettings
+from workers.operations.measuring import Measuring, open_measuring
 from workers.process_slot import ProcessSlot
 
 if TYPE_CHECKING:

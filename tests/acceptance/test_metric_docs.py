@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.measured import pack, report_of
 from tests.support.metric_docs import PAGE, with_tables
-from workers.monitoring.intake import read
+from workers.monitoring.collecting.intake import read
 from workers.monitoring.metrics import RESPONSE_TIME
 from workers.store.engine import open_store
 from workers.store.metric_store import MetricStore

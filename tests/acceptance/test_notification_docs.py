@@ -3,7 +3,7 @@
 import re
 
 from tests.support.notice_docs import IMAGES, PAGE, with_generated
-from workers.monitoring.alert import CHANNELS
+from workers.monitoring.alerts.alert import CHANNELS
 
 
 def test_what_the_page_shows_is_up_to_date() -> None:

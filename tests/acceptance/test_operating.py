@@ -18,10 +18,10 @@ from producers.cli.collaborators import Collaborators
 from producers.gateway.settings import GatewaySettings
 from producers.settings import ClientSettings
 from workers.contract.settings import DIRECTORY
-from workers.monitoring.alert_settings import AlertSettings
-from workers.monitoring.channel_settings import ChannelSettings
-from workers.monitoring.deadman import RULE as EVALUATION_STOPPED
-from workers.monitoring.rules import all_rules
+from workers.monitoring.alerts.deadman import RULE as EVALUATION_STOPPED
+from workers.monitoring.alerts.rules import all_rules
+from workers.monitoring.alerts.settings import AlertSettings
+from workers.monitoring.notices.settings import ChannelSettings
 from workers.settings import WorkerSettings
 
 HANDBOOK = Path(__file__).parents[2] / "docs" / "operating.md"

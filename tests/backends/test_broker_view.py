@@ -7,10 +7,10 @@ import pytest
 from tests.support.brokers import Broker
 from tests.support.rabbit_host import virtual_host
 from tests.support.valkey import VALKEY, Server, server
-from workers import broker_view
-from workers.broker_view import Reach, broker_of
 from workers.contract import names
 from workers.monitoring.recorder import MemoryRecorder
+from workers.operations import broker_view
+from workers.operations.broker_view import Reach, broker_of
 
 
 @pytest.fixture(params=["ours", "stock", "rabbitmq"])

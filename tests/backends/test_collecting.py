@@ -15,10 +15,10 @@ import redis
 from tests.support.measured import pack, report_of
 from tests.support.valkey import Server
 from workers.contract import names
-from workers.monitoring import inbox as inboxes
-from workers.monitoring.collecting import Collector
-from workers.monitoring.inbox import ReportInbox, Taken, users_in
-from workers.monitoring.intake import Measured
+from workers.monitoring.collecting import inbox as inboxes
+from workers.monitoring.collecting.collector import Collector
+from workers.monitoring.collecting.inbox import ReportInbox, Taken, users_in
+from workers.monitoring.collecting.intake import Measured
 from workers.monitoring.metrics import REQUESTS
 from workers.monitoring.recorder import MemoryRecorder, Report
 from workers.store.engine import open_store

@@ -17,10 +17,10 @@ import celeryconfig
 from tests.support.rabbit_host import virtual_host
 from tests.support.valkey import Server
 from tests.support.wait import wait_until
-from workers import eventing
 from workers.contract.names import BROKER_PREFIX, INTERACTIVE
-from workers.eventing import Away, EventExchange
 from workers.monitoring.events import EXCHANGE, CachePerformanceEvent, Event, Events, RoutingDecisionEvent
+from workers.operations import eventing
+from workers.operations.eventing import Away, EventExchange
 
 DOCS = Path(__file__).parents[2] / "docs" / "events.md"
 CACHE = CachePerformanceEvent(at_ms=1, region="eu", endpoint="process", local=3)

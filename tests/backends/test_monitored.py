@@ -11,10 +11,10 @@ import celeryconfig
 from tests.support.measured import report_of
 from tests.support.valkey import Server
 from tests.support.wait import wait_until
-from workers.monitored import Monitored, open_monitoring
-from workers.monitoring.inbox import ReportInbox
+from workers.monitoring.collecting.inbox import ReportInbox
 from workers.monitoring.metrics import REQUESTS
 from workers.monitoring.recorder import MemoryRecorder
+from workers.operations.monitored import Monitored, open_monitoring
 from workers.runtime import NoMonitoring
 from workers.settings import WorkerSettings
 from workers.store.metric_history import open_history

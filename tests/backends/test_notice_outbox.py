@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.databases import postgresql_database
-from workers.monitoring.outbox import LONGEST_WAIT_MS, Ended, MemoryOutbox, Outbox, Waiting
+from workers.monitoring.notices.outbox import LONGEST_WAIT_MS, Ended, MemoryOutbox, Outbox, Waiting
 from workers.store.engine import Store, open_store
 from workers.store.outbox import SqlOutbox, put
 

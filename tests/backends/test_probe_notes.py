@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.valkey import Server
 from workers.contract import names
-from workers.monitoring.probe_notes import LOST_S, ProbeNotes
+from workers.monitoring.collecting.probe_notes import LOST_S, ProbeNotes
 
 NOW_S = 1_800_000_000.0
 

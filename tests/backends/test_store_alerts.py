@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from tests.support.databases import postgresql_database
 from tests.support.notices import alert
-from workers.monitoring.alert import Notice
-from workers.monitoring.alerts import Track
-from workers.monitoring.silences import Silence
+from workers.monitoring.alerts.alert import Notice
+from workers.monitoring.alerts.silences import Silence
+from workers.monitoring.alerts.states import Track
 from workers.store.alerts import KEPT_S, AlertStore
 from workers.store.engine import Store, open_store
 from workers.store.outbox import SqlOutbox

@@ -11,7 +11,7 @@ from tests.support.databases import postgresql_database
 from tests.support.dead_letters import kept_in, letter
 from tests.support.proxy import Proxy
 from tests.support.wait import wait_until
-from workers.letter_book import StoredLetters
+from workers.dead.letter_book import StoredLetters
 from workers.store.errors import StoreUnavailable
 
 BRIEFLY_S = 1.0  # for a server that will never answer

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from tests.support.databases import postgresql_database
 from tests.support.measured import NOW_S, measured
+from workers.monitoring.collecting.intake import read
 from workers.monitoring.figures import COLLECTIONS
 from workers.monitoring.history import HOUR_S, MINUTE_S, Reader
-from workers.monitoring.intake import read
 from workers.monitoring.metrics import OTHER, QUEUE_DEPTH, REQUESTS, RESPONSE_TIME, UP
 from workers.monitoring.samples import Sample, Series
 from workers.store import metric_sums

@@ -8,11 +8,11 @@ import pytest
 
 from tests.support.notice_servers import ROUTING_KEY, Mails, Web, fake_mail, fake_web
 from tests.support.planted import WELL, PlantedFleet
-from workers.monitoring.channel_settings import ChannelSettings
-from workers.monitoring.channels.opening import open_channels
-from workers.monitoring.digesting import DailyDigest
 from workers.monitoring.history import Reader
-from workers.monitoring.notifier import ChannelNotifier
+from workers.monitoring.notices.channels.opening import open_channels
+from workers.monitoring.notices.digesting import DailyDigest
+from workers.monitoring.notices.notifier import ChannelNotifier
+from workers.monitoring.notices.settings import ChannelSettings
 from workers.store.engine import open_store
 from workers.store.metric_history import SqlHistory
 from workers.store.outbox import SqlOutbox

@@ -15,8 +15,8 @@ from tests.support.stack import client_settings_for
 from tests.support.valkey import Server, server
 from tests.support.wait import wait_until
 from workers.app import create_app
+from workers.cache.recipes import EVERY, Recipe, packed
 from workers.contract import names
-from workers.recipes import EVERY, Recipe, packed
 from workers.settings import WorkerSettings
 
 KEY = "calm-medium-learning"

@@ -9,18 +9,18 @@ import pytest
 from tests.support.history import MemoryHistory
 from tests.support.notice_servers import Mails, fake_mail
 from tests.support.notices import HOSTILE, NOW_S, alert
-from workers.monitoring.alert import Alert
-from workers.monitoring.channel_settings import ChannelSettings
-from workers.monitoring.channels.mail import bodies
-from workers.monitoring.channels.opening import open_channels
-from workers.monitoring.digest import Figure
-from workers.monitoring.digesting import DAY_S, DailyDigest, alerts_of, digest_of_day, due
+from workers.monitoring.alerts.alert import Alert
+from workers.monitoring.alerts.silences import Silence
 from workers.monitoring.history import Reader
-from workers.monitoring.message import Links
 from workers.monitoring.metrics import CACHE_HITS, CACHE_MISSES, ERRORS, REQUESTS, RESPONSE_TIME
-from workers.monitoring.notifier import ChannelNotifier
-from workers.monitoring.outbox import Ended, MemoryOutbox
-from workers.monitoring.silences import Silence
+from workers.monitoring.notices.channels.mail import bodies
+from workers.monitoring.notices.channels.opening import open_channels
+from workers.monitoring.notices.digest import Figure
+from workers.monitoring.notices.digesting import DAY_S, DailyDigest, alerts_of, digest_of_day, due
+from workers.monitoring.notices.message import Links
+from workers.monitoring.notices.notifier import ChannelNotifier
+from workers.monitoring.notices.outbox import Ended, MemoryOutbox
+from workers.monitoring.notices.settings import ChannelSettings
 from workers.store.engine import open_store
 from workers.store.outbox import SqlOutbox
 

@@ -15,8 +15,8 @@ from tests.support.gateway_app import served
 from tests.support.seeded_database import seed
 from tests.support.tools import needs
 from tests.support.wait import wait_until
+from workers.monitoring.collecting.intake import Measured
 from workers.monitoring.dashboards.definitions import DASHBOARDS
-from workers.monitoring.intake import Measured
 from workers.monitoring.metrics import DEAD_LETTERS, REPORTS
 from workers.monitoring.samples import Sample, Series
 from workers.store.api_keys import ApiKeyStore, make_key

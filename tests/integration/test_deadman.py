@@ -10,8 +10,8 @@ import pytest
 from tests.support.planted import START_S, Listening, PlantedFleet
 from tests.support.wait import wait_until
 from workers.beat.deadman import DeadMan, DeadManThread, Means
-from workers.monitoring.notifier import ChannelNotifier
-from workers.monitoring.outbox import MemoryOutbox
+from workers.monitoring.notices.notifier import ChannelNotifier
+from workers.monitoring.notices.outbox import MemoryOutbox
 from workers.store.alerts import AlertStore
 from workers.store.engine import Store, open_store
 from workers.store.errors import StoreUnavailable

@@ -11,13 +11,13 @@ import pytest
 from tests.support.notice_servers import ROUTING_KEY, SLACK_PATH, Mails, Told, Web, fake_mail, fake_web
 from tests.support.notices import NOW_S, alert, notice
 from tests.support.tls import make_certificates
-from workers.monitoring.channel_settings import ChannelSettings
-from workers.monitoring.channels.channel import Channel
-from workers.monitoring.channels.errors import Away, Busy, ChannelError, Refused
-from workers.monitoring.channels.mail import MailChannel, MailServer, Password
-from workers.monitoring.channels.opening import open_channels
-from workers.monitoring.channels.posting import retry_after_s
-from workers.monitoring.message import Links
+from workers.monitoring.notices.channels.channel import Channel
+from workers.monitoring.notices.channels.errors import Away, Busy, ChannelError, Refused
+from workers.monitoring.notices.channels.mail import MailChannel, MailServer, Password
+from workers.monitoring.notices.channels.opening import open_channels
+from workers.monitoring.notices.channels.posting import retry_after_s
+from workers.monitoring.notices.message import Links
+from workers.monitoring.notices.settings import ChannelSettings
 
 QUICK_S = 0.5
 

@@ -12,7 +12,7 @@ from producers.cli.app import new_app, run
 from producers.cli.collaborators import Collaborators, ConfiguredFleet
 from producers.cli.doctor_notices import judged, notice_checks
 from tests.support.notice_servers import Mails, Told, Web, fake_mail, fake_web
-from workers.monitoring.outbox import Ended, Tally
+from workers.monitoring.notices.outbox import Ended, Tally
 from workers.store.engine import open_store
 from workers.store.outbox import SqlOutbox
 

@@ -10,11 +10,11 @@ import pytest
 from tests.support.notice_servers import ROUTING_KEY, Mails, Told, Web, fake_mail, fake_web
 from tests.support.notices import NOW_S, alert, notice
 from tests.support.wait import wait_until
-from workers.monitoring.alert import Notice
-from workers.monitoring.channel_settings import ChannelSettings
-from workers.monitoring.channels.opening import open_channels
-from workers.monitoring.notifier import LEASE_S, ChannelNotifier
-from workers.monitoring.outbox import MemoryOutbox, Outbox
+from workers.monitoring.alerts.alert import Notice
+from workers.monitoring.notices.channels.opening import open_channels
+from workers.monitoring.notices.notifier import LEASE_S, ChannelNotifier
+from workers.monitoring.notices.outbox import MemoryOutbox, Outbox
+from workers.monitoring.notices.settings import ChannelSettings
 from workers.monitoring.recorder import MemoryRecorder
 from workers.store.engine import Store, open_store
 from workers.store.errors import StoreUnavailable
@@ -276,6 +276,6 @@ def test_without_channels_notices_are_in_the_log(caplog: pytest.LogCaptureFixtur
 
 
 def _packed(given: Notice) -> bytes:
-    from workers.monitoring.notifier import pack  # noqa: PLC0415 - for these only
+    from workers.monitoring.notices.notifier import pack  # noqa: PLC0415 - for these only
 
     return pack(given)

@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from tests.support.planted import START_S, WELL, Health, PlantedFleet
-from workers.monitoring import deadman
-from workers.monitoring.alert import LEVELS, Level
-from workers.monitoring.rules import load_rules
-from workers.monitoring.silences import Silence
+from workers.monitoring.alerts import deadman
+from workers.monitoring.alerts.alert import LEVELS, Level
+from workers.monitoring.alerts.rules import load_rules
+from workers.monitoring.alerts.silences import Silence
 from workers.store.engine import Store, open_store
 
 

@@ -26,12 +26,12 @@ from tests.support.notice_servers import ROUTING_KEY, Mails, fake_mail
 from tests.support.tools import needs
 from tests.support.wait import wait_until
 from workers.monitoring import metrics
+from workers.monitoring.alerts.rules import load_rules
+from workers.monitoring.collecting.intake import read
 from workers.monitoring.export.alertmanager import Receivers, alertmanager_config
 from workers.monitoring.export.files import prometheus_file
 from workers.monitoring.export.prometheus_rules import Options
-from workers.monitoring.intake import read
 from workers.monitoring.recorder import MemoryRecorder
-from workers.monitoring.rules import load_rules
 from workers.store.engine import open_store
 from workers.store.metric_store import MetricStore
 

@@ -14,7 +14,7 @@ from tests.support.rabbit import RabbitNode, rabbit_node, rabbitmq_scripts
 from tests.support.wait import wait_until
 from workers.contract import names
 from workers.contract.dead_letters import DeadLetter, Reason
-from workers.dead_letter import BrokerDeadLetters
+from workers.dead.dead_letter import BrokerDeadLetters
 from workers.errors import Unavailable
 
 PATIENCE_S = 5.0

@@ -6,8 +6,9 @@ python -m tests.support.alert_docs   # writes it into the page
 from collections.abc import Iterator
 from pathlib import Path
 
-from workers.monitoring.rules import Rule, load_rules
-from workers.monitoring.wording import figure, lasting
+from workers.monitoring.alerts.rule import Rule
+from workers.monitoring.alerts.rules import load_rules
+from workers.monitoring.notices.wording import figure, lasting
 
 PAGE = Path(__file__).parents[2] / "docs" / "alerts.md"
 _BEGIN, _END = "<!-- rules: begin -->\n", "<!-- rules: end -->\n"

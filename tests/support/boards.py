@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from workers.monitoring.alert import Alert
+from workers.monitoring.alerts.alert import Alert
+from workers.monitoring.alerts.rules import load_rules
 from workers.monitoring.dashboards.building import Sources, build
 from workers.monitoring.dashboards.definitions import DASHBOARDS
 from workers.monitoring.dashboards.model import Dashboard
 from workers.monitoring.dashboards.thresholds import Limits
 from workers.monitoring.history import HOUR_S, History
-from workers.monitoring.rules import load_rules
 
 NOW_S = 1_795_400_020.0  # forty seconds into a minute
 LIMITS = Limits(load_rules().values())

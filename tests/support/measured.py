@@ -4,7 +4,7 @@ import itertools
 
 import msgspec
 
-from workers.monitoring.intake import Measured, read
+from workers.monitoring.collecting.intake import Measured, read
 from workers.monitoring.metrics import Metric
 from workers.monitoring.recorder import MemoryRecorder, Report
 

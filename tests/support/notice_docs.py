@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.notices import NOW_S, alert, notice
-from workers.monitoring.alert import LEVELS, Alert, Notice
-from workers.monitoring.channel_settings import ChannelSettings, SentrySettings
-from workers.monitoring.channels.mail import bodies, mail_of
-from workers.monitoring.channels.pagerduty import pagerduty_events
-from workers.monitoring.channels.sentry import sentry_events
-from workers.monitoring.channels.slack import slack_payload
-from workers.monitoring.digest import Figure, Silenced
-from workers.monitoring.digesting import digest_of
-from workers.monitoring.message import Links, compose
-from workers.monitoring.outbox import Tally
-from workers.monitoring.routing import ROUTES
-from workers.monitoring.trying import LIMITS, SUMMED_UP
+from workers.monitoring.alerts.alert import LEVELS, Alert, Notice
+from workers.monitoring.notices.channels.mail import bodies, mail_of
+from workers.monitoring.notices.channels.pagerduty import pagerduty_events
+from workers.monitoring.notices.channels.sentry import sentry_events
+from workers.monitoring.notices.channels.slack import slack_payload
+from workers.monitoring.notices.digest import Figure, Silenced
+from workers.monitoring.notices.digesting import digest_of
+from workers.monitoring.notices.message import Links, compose
+from workers.monitoring.notices.outbox import Tally
+from workers.monitoring.notices.routing import ROUTES
+from workers.monitoring.notices.settings import ChannelSettings, SentrySettings
+from workers.monitoring.notices.trying import LIMITS, SUMMED_UP
 
 PAGE = Path(__file__).parents[2] / "docs" / "notifications.md"
 IMAGES = PAGE.parent / "images"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from workers.monitoring.alert import Alert, Notice, NoticeKind
+from workers.monitoring.alerts.alert import Alert, Notice, NoticeKind
 
 NOW_S = 1_795_311_000.0  # 2026-11-22 01:30:00 UTC
 HOSTILE = "<script>alert(1)</script> <!channel> <@U1> @here & *b*\r\nBcc: all@example.com\x1b[31m\u202e"

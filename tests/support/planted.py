@@ -6,13 +6,14 @@ from typing import Any
 
 from tests.support.measured import pack
 from workers.monitoring import metrics
-from workers.monitoring.alert import Alert, Notice
-from workers.monitoring.evaluation import AlertEvaluator
+from workers.monitoring.alerts.alert import Alert, Notice
+from workers.monitoring.alerts.evaluation import AlertEvaluator
+from workers.monitoring.alerts.rule import Rules
+from workers.monitoring.alerts.rules import load_rules
+from workers.monitoring.collecting.intake import read
 from workers.monitoring.history import Reader
-from workers.monitoring.intake import read
-from workers.monitoring.notifier import ChannelNotifier
+from workers.monitoring.notices.notifier import ChannelNotifier
 from workers.monitoring.recorder import MemoryRecorder
-from workers.monitoring.rules import Rules, load_rules
 from workers.store.alerts import AlertStore
 from workers.store.engine import Store
 from workers.store.metric_history import SqlHistory

@@ -6,8 +6,8 @@ python -m tests.support.prometheus_docs   # writes it into the page
 from collections.abc import Iterator
 from pathlib import Path
 
+from workers.monitoring.export.promql import exposed_name
 from workers.monitoring.metrics import METRICS, TASKS, Kind, Metric
-from workers.monitoring.promql import exposed_name
 
 PAGE = Path(__file__).parents[2] / "docs" / "prometheus.md"
 _BEGIN, _END = "<!-- names: begin -->\n", "<!-- names: end -->\n"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.support.seeded import SeededHistory
+from workers.monitoring.collecting.intake import Measured
 from workers.monitoring.history import HOUR_S, MINUTE_S
-from workers.monitoring.intake import Measured
 from workers.monitoring.metrics import METRICS
 from workers.monitoring.samples import Sample, Series
 from workers.store.engine import open_store

@@ -11,8 +11,8 @@ import msgspec
 from persona_system.pipeline import PersonaPipeline, load_pipeline
 from tests.support.settling import MemorySettlements
 from tests.support.wait import wait_until
-from workers.answers import CachedAnswers
-from workers.caching import CacheUpkeep, open_cache
+from workers.cache.answers import CachedAnswers
+from workers.cache.caching import CacheUpkeep, open_cache
 from workers.contract.dead_letters import DeadLetter
 from workers.contract.payloads import Batch, Job, Outcome, Reply
 from workers.contract.wire import decompress

@@ -15,11 +15,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from workers.monitoring.deadman import LATE_S, PERIOD_S, RULE, STOPPED_S, Watch, stopped_alert, track_of
+from workers.monitoring.alerts.deadman import (
+    LATE_S,
+    PERIOD_S,
+    RULE,
+    STOPPED_S,
+    Watch,
+    stopped_alert,
+    track_of,
+)
 
 if TYPE_CHECKING:
-    from workers.monitoring.alert import Alert
-    from workers.monitoring.notifier import ChannelNotifier
+    from workers.monitoring.alerts.alert import Alert
+    from workers.monitoring.notices.notifier import ChannelNotifier
     from workers.store.alerts import AlertStore
 
 logger = logging.getLogger(__name__)
@@ -74,7 +82,7 @@ class DeadMan:
 
     def _fire(self, means: Means, alert: "Alert") -> "Alert":
         """Tell people, unless another beat has, and return the alert that they know of."""
-        from workers.monitoring.announcing import notice_of  # noqa: PLC0415 - see means
+        from workers.monitoring.alerts.announcing import notice_of  # noqa: PLC0415 - see means
         from workers.store.errors import StoreError  # noqa: PLC0415 - likewise
 
         logger.error("%s", alert.said)
@@ -97,7 +105,7 @@ class DeadMan:
         """Tell people that it is over; of what is in the database, whoever judges again has told them."""
         import msgspec  # noqa: PLC0415 - see means
 
-        from workers.monitoring.announcing import notice_of  # noqa: PLC0415 - likewise
+        from workers.monitoring.alerts.announcing import notice_of  # noqa: PLC0415 - likewise
 
         logger.warning("the alert rules are judged again")
         if not self._kept:

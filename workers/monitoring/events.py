@@ -3,7 +3,7 @@
 =======================  ============================================================================
 PersonaProcessEvent      a worker has answered a batch (``workers.tasks.batch``)
 RoutingDecisionEvent     its router has chosen mentors for those jobs that it computed (same place)
-CachePerformanceEvent    the cache was asked for a batch (``workers.answers``, ``producers.answers``)
+CachePerformanceEvent    the cache was asked for a batch (``workers.cache.answers``, ``producers.answers``)
 APIRequestEvent          the gateway has served requests of one route and status, added up over a second
 =======================  ============================================================================
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from workers.monitoring.event_rules import Finding, Sieve, event_rules
+from workers.monitoring.alerts.event_rules import Finding, Sieve, event_rules
 from workers.monitoring.events import Event, Tell
 from workers.observability.sentry import RULE_TAG
 

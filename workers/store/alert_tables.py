@@ -13,9 +13,9 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from workers.monitoring.alert import Alert
-from workers.monitoring.alerts import Track
-from workers.monitoring.silences import Silence
+from workers.monitoring.alerts.alert import Alert
+from workers.monitoring.alerts.silences import Silence
+from workers.monitoring.alerts.states import Track
 from workers.store.metadata import metadata
 
 ALERTS = sa.Table(

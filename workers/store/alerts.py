@@ -15,9 +15,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from workers.monitoring.alert import Alert, Level, Notice
-from workers.monitoring.alerts import Track
-from workers.monitoring.silences import Silence
+from workers.monitoring.alerts.alert import Alert, Level, Notice
+from workers.monitoring.alerts.silences import Silence
+from workers.monitoring.alerts.states import Track
 from workers.store import outbox
 from workers.store.alert_tables import (
     ALERTS,
@@ -39,7 +39,7 @@ _TIDY_EVERY_S = 3_600
 _PORTION = 500  # rows deleted at once
 _ONLY = 1  # the id of the one row
 
-_pack = msgspec.msgpack.Encoder().encode  # as workers.monitoring.notifier reads it
+_pack = msgspec.msgpack.Encoder().encode  # as workers.monitoring.notices.notifier reads it
 
 
 @dataclass(slots=True)

@@ -17,11 +17,11 @@ from typing import Any, Self
 import msgspec
 import sqlalchemy as sa
 
+from workers.monitoring.export.totals import Total
 from workers.monitoring.history import Row
 from workers.monitoring.metrics import METRICS
 from workers.monitoring.samples import Sample, Series
 from workers.monitoring.sketch import CorruptSketch, Sketch
-from workers.monitoring.totals import Total
 from workers.store.engine import Store, open_store
 from workers.store.metric_tables import SAMPLES, SERIES
 

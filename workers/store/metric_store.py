@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from workers.monitoring.collecting.intake import Measured
 from workers.monitoring.history import HOUR_S, MINUTE_S
-from workers.monitoring.intake import Measured
 from workers.store.engine import Store
 from workers.store.metric_sums import add_to_spans, add_to_totals, by_span, known_series, one_at_a_time
 from workers.store.metric_tables import REPORTS, SAMPLES, SERIES

@@ -1,4 +1,4 @@
-"""Notices on their way to people, in the database: see ``workers.monitoring.outbox``.
+"""Notices on their way to people, in the database: see ``workers.monitoring.notices.outbox``.
 
 Units:   milliseconds since the Unix epoch.
 Errors:  StoreUnavailable from every method.
@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from workers.monitoring.outbox import LONGEST_WAIT_MS, Ended, Tally, Waiting, tallied
+from workers.monitoring.notices.outbox import LONGEST_WAIT_MS, Ended, Tally, Waiting, tallied
 from workers.store.engine import Store
 from workers.store.letters import cleaned
 from workers.store.metadata import metadata

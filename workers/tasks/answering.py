@@ -8,7 +8,7 @@ import msgspec
 
 from persona_system.cache.answers import CachePolicy
 from persona_system.errors import InvalidInput, Unavailable
-from workers.answers import Plan, RequestId
+from workers.cache.answers import Plan, RequestId
 from workers.contract.payloads import Job, Outcome, Problem, Status, with_metadata
 from workers.observability.context import binding
 from workers.runtime import Runtime

@@ -13,7 +13,7 @@ import msgspec
 
 from persona_system.cache.answers import BULK, CachePolicy
 from workers import isolation, retry
-from workers.answers import Answers, NullAnswers, Plan
+from workers.cache.answers import Answers, NullAnswers, Plan
 from workers.contract.payloads import Batch, Job, Outcome, Problem, Reply, Status
 from workers.contract.wire import compress
 from workers.delivery import Delivery

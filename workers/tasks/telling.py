@@ -6,7 +6,7 @@ They are told when the reply is out, so no caller waits for them.
 from collections import Counter
 from collections.abc import Sequence
 
-from workers.answers import Plan
+from workers.cache.answers import Plan
 from workers.contract.glance import decisions_in, personas_in
 from workers.contract.payloads import Batch, Outcome, Status, shown_ends
 from workers.delivery import Delivery

@@ -31,7 +31,7 @@ from producers.gateway.monitoring.meter import Counts, RequestMeter, SharedCount
 from producers.gateway.monitoring.metrics import BUCKETS_S, Metric
 from producers.gateway.monitoring.probe import Probe
 from producers.gateway.ports import Door
-from workers.monitoring.exposition import Fleet, families
+from workers.monitoring.export.exposition import Fleet, families
 
 _BOUNDS = (*map(str, BUCKETS_S), "+Inf")
 

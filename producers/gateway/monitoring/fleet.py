@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from producers.errors import Unavailable
 from producers.gateway.aside import Aside
-from workers.monitoring.exposition import Fleet, read_fleet
+from workers.monitoring.export.exposition import Fleet, read_fleet
 from workers.store.errors import StoreError
 from workers.store.metric_history import SqlHistory, open_history
 

@@ -215,7 +215,7 @@ class AlertsLook:
 
     def look(self) -> Finding:
         """Return how old the latest judgement is; raise StoreUnavailable or UnusableUrl."""
-        from workers.monitoring.deadman import LATE_S, STOPPED_S  # noqa: PLC0415 - these load SQLAlchemy
+        from workers.monitoring.alerts.deadman import LATE_S, STOPPED_S  # noqa: PLC0415 - these load SQLAlchemy
         from workers.store.alerts import AlertStore  # noqa: PLC0415 - likewise
 
         evaluated_s = AlertStore(self._link.to(self._fleet.database_address())).evaluated_s()

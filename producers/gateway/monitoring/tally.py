@@ -17,9 +17,9 @@ from producers.errors import Unavailable
 from producers.gateway.call import Call
 from producers.gateway.monitoring.metrics import METHODS, NO_ROUTE, OTHER_METHOD
 from producers.gateway.ports import Meter
-from workers.measuring import Measuring
 from workers.monitoring.events import APIRequestEvent
 from workers.monitoring.metrics import HTTP_TIME
+from workers.operations.measuring import Measuring
 
 TELL_EVERY_S = 1.0
 

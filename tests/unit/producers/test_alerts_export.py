@@ -9,10 +9,10 @@ import typer
 from producers.cli.alerts_export import EXPORT_EXAMPLES, export
 from producers.cli.app import add, run
 from producers.cli.collaborators import Collaborators, ConfiguredFleet
+from workers.monitoring.alerts.rules import load_rules
 from workers.monitoring.export.alertmanager import Receivers
 from workers.monitoring.export.files import alertmanager_file, prometheus_file
 from workers.monitoring.export.prometheus_rules import Options
-from workers.monitoring.rules import load_rules
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 from producers.cli.collaborators import ConfiguredFleet
 from producers.cli.doctor_alerts import alert_checks, judged
 from tests.support.notices import NOW_S, alert
-from workers.monitoring.alert import Alert
+from workers.monitoring.alerts.alert import Alert
 
 CASES: dict[str, tuple[Sequence[Alert], float | None, str, str]] = {
     "never-judged": ((), None, "warn", "no worker has judged"),

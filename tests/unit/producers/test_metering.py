@@ -22,7 +22,7 @@ from tests.support.measuring import ListRecorder
 from tests.support.wait import wait_until
 from workers.contract.payloads import Outcome, Status
 from workers.contract.refs import PROCESS, RECOMMEND
-from workers.measuring import Measuring
+from workers.operations.measuring import Measuring
 
 KEY = "calm-medium-learning"
 PIPELINE = load_pipeline()

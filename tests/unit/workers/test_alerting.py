@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from workers.alerting import open_notifier, rules_of
-from workers.monitoring.outbox import MemoryOutbox
+from workers.monitoring.alerts.rules import load_rules
+from workers.monitoring.notices.outbox import MemoryOutbox
 from workers.monitoring.recorder import NullRecorder
-from workers.monitoring.rules import load_rules
+from workers.operations.alerting import open_notifier, rules_of
 from workers.settings import WorkerSettings
 
 

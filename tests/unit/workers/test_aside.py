@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.wait import wait_until
-from workers.aside import Aside
+from workers.operations.aside import Aside
 
 
 class Slow:

@@ -6,7 +6,7 @@ from persona_system.cache import LocalCache, TwoTierCache
 from persona_system.cache.answers import PROCESS, process_request
 from persona_system.cache.counters import Counters
 from persona_system.cache.popularity import Popularity
-from workers.answers import CachedAnswers, Plan
+from workers.cache.answers import CachedAnswers, Plan
 from workers.contract.payloads import Job
 
 

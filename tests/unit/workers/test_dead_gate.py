@@ -11,7 +11,7 @@ from celery.exceptions import Reject
 from tests.support.dead_letters import letter
 from workers.contract import names
 from workers.contract.dead_letters import DeadLetter
-from workers.dead_queue import LONGEST_WAIT_S, CountedLetters, DeadQueueGate, _keeper, _tidier, wait_s
+from workers.dead.dead_queue import LONGEST_WAIT_S, CountedLetters, DeadQueueGate, _keeper, _tidier, wait_s
 from workers.monitoring.recorder import MemoryRecorder
 from workers.settings import WorkerSettings
 from workers.store.errors import StoreUnavailable, UnusableUrl

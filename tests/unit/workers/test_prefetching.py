@@ -12,9 +12,9 @@ from persona_system.models import Context, Message
 from tests.support.valkey import Server, server
 from tests.support.wait import wait_until
 from tests.support.worker import KEY, InProcessWorker
-from workers import prefetching
+from workers.cache import prefetching
+from workers.cache.prefetching import Prefetching
 from workers.contract.payloads import Job
-from workers.prefetching import Prefetching
 
 FIRST, NEXT = "What is a monad?", "Why would I want one?"
 PEOPLE = [f"u{number}" for number in range(200)]

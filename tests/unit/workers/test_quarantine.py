@@ -11,9 +11,9 @@ import pytest
 from workers.contract import names
 from workers.contract.dead_letters import MAX_RAW_BYTES, DeadLetter, Reason, Sighting
 from workers.contract.payloads import Batch
-from workers.dead_letter import quarantine_hook
+from workers.dead.dead_letter import quarantine_hook
+from workers.dead.quarantine import gave_up, letter_of_message, letter_of_raw
 from workers.errors import Unanswerable, Unavailable
-from workers.quarantine import gave_up, letter_of_message, letter_of_raw
 
 WORDS = "my very private words"
 NOTHING = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}

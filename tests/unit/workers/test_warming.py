@@ -11,8 +11,8 @@ from persona_system.models import Context, Response
 from tests.support.valkey import Server, server
 from tests.support.wait import wait_until
 from tests.support.worker import KEY, InProcessWorker
+from workers.cache.recipes import EVERY, Recipe, packed
 from workers.contract.payloads import Job
-from workers.recipes import EVERY, Recipe, packed
 from workers.tasks import cache
 
 POPULAR = [f"What does a monad do, part {number}?" for number in range(8)]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from workers.monitoring.alert import Alert
+from workers.monitoring.alerts.alert import Alert
 from workers.monitoring.dashboards.model import (
     AlertsPanel,
     ChartPanel,

@@ -7,7 +7,7 @@ Errors:  what the history raises (StoreError, for the one in the database).
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workers.monitoring.alert import LEVELS
+from workers.monitoring.alerts.alert import LEVELS
 from workers.monitoring.dashboards.ahead import Ahead, grid_of, step_of
 from workers.monitoring.dashboards.model import (
     Alerts,

@@ -1,6 +1,7 @@
 """The same five dashboards for Grafana, over a Prometheus that scrapes a gateway's ``/metrics``.
 
-The numbers are those of ``workers.monitoring.promql``, in the same units; the colours are those of the rules.
+The numbers are those of ``workers.monitoring.export.promql``, in the same units; the colours are those of the
+rules.
 
 Source: grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboard-json-model; the models of
         grafana-foundation-sdk, against which a test reads what is made here.
@@ -9,11 +10,11 @@ Source: grafana.com/docs/grafana/latest/dashboards/build-dashboards/view-dashboa
 import json
 from collections.abc import Iterator
 
+from workers.monitoring.alerts.rules import load_rules
 from workers.monitoring.dashboards.definitions import DASHBOARDS
 from workers.monitoring.dashboards.grafana_panels import SOURCE, Json, body_of
 from workers.monitoring.dashboards.parts import Definition, Firing, Part, Stat, Table
 from workers.monitoring.dashboards.thresholds import Limits
-from workers.monitoring.rules import load_rules
 
 SCHEMA = 39  # of Grafana's dashboards; later versions read it and bring it up to date
 _ACROSS = 24  # columns of Grafana's grid

@@ -18,7 +18,7 @@ from workers.monitoring.dashboards.parts import (
     Table,
 )
 from workers.monitoring.dashboards.thresholds import Limits
-from workers.monitoring.promql import duration, promql
+from workers.monitoring.export.promql import duration, promql
 
 Json = dict[str, Any]
 

@@ -6,7 +6,7 @@ Units:  seconds since the Unix epoch; seconds of windows, steps and ages; values
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from workers.monitoring.alert import Alert, Comparison
+from workers.monitoring.alerts.alert import Alert, Comparison
 from workers.monitoring.figures import How
 from workers.monitoring.history import Line, Reading
 

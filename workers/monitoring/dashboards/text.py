@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from workers.monitoring.alert import Level
+from workers.monitoring.alerts.alert import Level
 from workers.monitoring.dashboards import words
 from workers.monitoring.dashboards.axes import scale_of_chart, scale_of_stat
 from workers.monitoring.dashboards.bars import bars

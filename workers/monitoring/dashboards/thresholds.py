@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from workers.monitoring.alert import Level
+from workers.monitoring.alerts.alert import Level
+from workers.monitoring.alerts.detection import beyond, enough
+from workers.monitoring.alerts.rule import Rule, Threshold
 from workers.monitoring.dashboards.model import Limit, Tone
 from workers.monitoring.dashboards.parts import Figure
-from workers.monitoring.detection import beyond, enough
 from workers.monitoring.figures import Collection, Part
 from workers.monitoring.history import Reading
-from workers.monitoring.rules import Rule, Threshold
 
 GRAVITY: tuple[Tone, ...] = ("unknown", "plain", "medium", "high", "critical")  # the worst last
 TONES: Mapping[Level, Tone] = {"critical": "critical", "high": "high", "medium": "medium", "low": "medium"}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from workers.monitoring.alert import Alert
+from workers.monitoring.alerts.alert import Alert
 from workers.monitoring.dashboards.model import Limit, Subject, Trace
 from workers.monitoring.figures import How
 from workers.monitoring.history import HOUR_S, MINUTE_S, Reading

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from workers.monitoring.alerts.rule import Rule
 from workers.monitoring.export.prometheus_rules import GONE
 from workers.monitoring.export.yaml_text import Value
-from workers.monitoring.routing import EMAIL, PAGERDUTY, SENTRY, SLACK
-from workers.monitoring.rules import Rule
+from workers.monitoring.notices.routing import EMAIL, PAGERDUTY, SENTRY, SLACK
 
 _GROUP_WAIT, _GROUP_INTERVAL = "5s", "1m"  # an alert of several regions is one message
 _REPEAT, _REPEAT_CRITICAL = "4h", "30m"  # nobody acknowledges there; a silence does as much

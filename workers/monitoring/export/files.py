@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from workers.monitoring.alerts.rule import Rule
 from workers.monitoring.export.alertmanager import Receivers, alertmanager_config
 from workers.monitoring.export.prometheus_rules import Options, left_out, rule_file
 from workers.monitoring.export.yaml_text import Value, yaml_text
-from workers.monitoring.rules import Rule
 
 _RULES = """\
 # The alert rules for Prometheus 2.42 or later, written by `ion alerts export prometheus`: do not change them

@@ -12,13 +12,13 @@ Source: prometheus.io/docs/prometheus/latest/configuration/alerting_rules; 2.42 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from workers.monitoring.alert import LEVELS
+from workers.monitoring.alerts.alert import LEVELS
+from workers.monitoring.alerts.rule import Anomaly, Correlation, Rule, Trend
+from workers.monitoring.export.promql import cases, counted, duration, present, promql
 from workers.monitoring.export.yaml_text import Value
 from workers.monitoring.history import FINE_S
 from workers.monitoring.metrics import Kind
-from workers.monitoring.promql import cases, counted, duration, present, promql
-from workers.monitoring.routing import ROUTES
-from workers.monitoring.rules import Anomaly, Correlation, Rule, Trend
+from workers.monitoring.notices.routing import ROUTES
 
 RUNBOOKS = "docs/operating.md"
 GONE = "IonMetricsGone"

@@ -21,11 +21,11 @@ from producers.gateway.monitoring.fleet import FleetView
 from producers.gateway.monitoring.meter import Counts, Durations, RequestMeter
 from producers.gateway.monitoring.probe import Probe
 from producers.gateway.ports import OpenDoor
-from workers.monitoring.exposition import Fleet
+from workers.monitoring.export.exposition import Fleet
+from workers.monitoring.export.totals import Total
 from workers.monitoring.metrics import REQUESTS as FLEET_REQUESTS
 from workers.monitoring.samples import Sample as Measured
 from workers.monitoring.samples import Series
-from workers.monitoring.totals import Total
 
 COUNTS = Counts(
     requests={("/api/v2/process", "POST", "2xx"): 3},

@@ -11,8 +11,8 @@ from producers.gateway.call import Call
 from producers.gateway.monitoring.tally import RequestTally, telling
 from tests.support.async_wait import until
 from tests.support.measuring import ListRecorder
-from workers.measuring import Measuring
 from workers.monitoring.events import APIRequestEvent, Event
+from workers.operations.measuring import Measuring
 
 
 class Route:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.alert_docs import PAGE, with_table
-from workers.monitoring.deadman import RULE
-from workers.monitoring.event_rules import EVENT_RULES
-from workers.monitoring.rules import Rule, load_rules
+from workers.monitoring.alerts.deadman import RULE
+from workers.monitoring.alerts.event_rules import EVENT_RULES
+from workers.monitoring.alerts.rule import Rule
+from workers.monitoring.alerts.rules import load_rules
 
 ALERTS = PAGE.read_text(encoding="utf-8")
 OPERATING = (Path(PAGE).with_name("operating.md")).read_text(encoding="utf-8")

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from workers.monitoring.errors import InvalidRules
-from workers.monitoring.rules import Rule, Threshold, Trend, all_rules, inhibits, load_rules
+from workers.monitoring.alerts.errors import InvalidRules
+from workers.monitoring.alerts.rule import Rule, Threshold, Trend, inhibits
+from workers.monitoring.alerts.rules import all_rules, load_rules
 
 NINE = {
     ("response_time", "p95", "above", 200.0, "critical"),

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.monitoring.alert import Alert, Notice
-from workers.monitoring.alerts import Track, due, idle, retired, step
-from workers.monitoring.announcing import announce, escalate
-from workers.monitoring.detection import Verdict
-from workers.monitoring.rules import Rule, load_rules
-from workers.monitoring.silences import Silence
+from workers.monitoring.alerts.alert import Alert, Notice
+from workers.monitoring.alerts.announcing import announce, escalate
+from workers.monitoring.alerts.detection import Verdict
+from workers.monitoring.alerts.rule import Rule
+from workers.monitoring.alerts.rules import load_rules
+from workers.monitoring.alerts.silences import Silence
+from workers.monitoring.alerts.states import Track, due, idle, retired, step
 
 RULES = load_rules()
 HIGH, CRITICAL = RULES["response_time_high"], RULES["response_time_critical"]

@@ -7,9 +7,9 @@ import pydantic
 import pytest
 
 from producers.cli.config import MASK, shown
-from workers.monitoring.channel_settings import ChannelSettings, SentrySettings
-from workers.monitoring.channels.opening import links_of, open_channels
-from workers.monitoring.message import Links
+from workers.monitoring.notices.channels.opening import links_of, open_channels
+from workers.monitoring.notices.message import Links
+from workers.monitoring.notices.settings import ChannelSettings, SentrySettings
 
 WEBHOOK = "https://hooks.slack.com/services/T/B/verysecret"
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.monitoring.detection import Evidence, absent, along, judge
+from workers.monitoring.alerts.detection import Evidence, absent, along, judge
+from workers.monitoring.alerts.rule import Anomaly, Correlation, Rule, Trend
+from workers.monitoring.alerts.rules import load_rules
+from workers.monitoring.alerts.statistics import Values, correlation, robust_score, slope
 from workers.monitoring.history import Reading
-from workers.monitoring.rules import Anomaly, Correlation, Rule, Trend, load_rules
-from workers.monitoring.statistics import Values, correlation, robust_score, slope
 
 RULES = load_rules()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from workers.monitoring.event_rules import EVENT_RULES, Sieve, event_rules
+from workers.monitoring.alerts.event_rules import EVENT_RULES, Sieve, event_rules
 from workers.monitoring.events import (
     APIRequestEvent,
     CachePerformanceEvent,

@@ -10,13 +10,14 @@ import pytest
 import yaml  # type: ignore[import-untyped] # only here: it reads what we write
 
 from tests.support.tools import needs
+from workers.monitoring.alerts.rule import Anomaly, Correlation, Rule, Trend
+from workers.monitoring.alerts.rules import load_rules
 from workers.monitoring.export.alertmanager import Receivers, alertmanager_config
 from workers.monitoring.export.files import alertmanager_file, prometheus_file
 from workers.monitoring.export.prometheus_rules import GONE, Options, alert_name, left_out, rule_file
+from workers.monitoring.export.promql import exposed_name
 from workers.monitoring.figures import COLLECTIONS
-from workers.monitoring.promql import exposed_name
-from workers.monitoring.routing import ROUTES
-from workers.monitoring.rules import Anomaly, Correlation, Rule, Trend, load_rules
+from workers.monitoring.notices.routing import ROUTES
 
 FILES = Path(__file__).parents[4] / "infra" / "prometheus"
 RULES = load_rules()

@@ -17,12 +17,12 @@ from prometheus_client.registry import Collector
 from tests.support.history import MemoryHistory
 from tests.support.tools import needs
 from workers.monitoring import metrics
-from workers.monitoring.exposition import BUCKETS_S, FRESH_S, Fleet, families, read_fleet
+from workers.monitoring.export.exposition import BUCKETS_S, FRESH_S, Fleet, families, read_fleet
+from workers.monitoring.export.promql import exposed_name
+from workers.monitoring.export.totals import Total
 from workers.monitoring.metrics import METRICS, Kind
-from workers.monitoring.promql import exposed_name
 from workers.monitoring.samples import Sample, Series
 from workers.monitoring.sketch import Sketch
-from workers.monitoring.totals import Total
 
 NOW_S = 1_790_000_030.0
 

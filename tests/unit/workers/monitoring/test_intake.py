@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.measured import NOW_S, pack, report_of
-from workers.monitoring.intake import AHEAD_S, BEHIND_S, LONGEST_BYTES, read
+from workers.monitoring.collecting.intake import AHEAD_S, BEHIND_S, LONGEST_BYTES, read
 from workers.monitoring.metrics import QUEUE_DEPTH, REQUESTS, RESPONSE_TIME
 from workers.monitoring.recorder import Cell, Report
 from workers.monitoring.samples import Sample, Series

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.measuring import ListRecorder
-from workers.monitoring.machine import Machine, own_group
+from workers.monitoring.collecting.machine import Machine, own_group
 
 
 class Clock:

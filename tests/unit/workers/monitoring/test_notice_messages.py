@@ -8,13 +8,13 @@ import pytest
 
 from tests.support import notice_schemas
 from tests.support.notices import HOSTILE, NOW_S, alert, notice
-from workers.monitoring import wording
-from workers.monitoring.alert import Alert, Notice, NoticeKind
-from workers.monitoring.channels.mail import bodies, mail_of
-from workers.monitoring.channels.pagerduty import pagerduty_events
-from workers.monitoring.channels.sentry import sentry_events
-from workers.monitoring.channels.slack import slack_payload
-from workers.monitoring.message import Links, compose
+from workers.monitoring.alerts.alert import Alert, Notice, NoticeKind
+from workers.monitoring.notices import wording
+from workers.monitoring.notices.channels.mail import bodies, mail_of
+from workers.monitoring.notices.channels.pagerduty import pagerduty_events
+from workers.monitoring.notices.channels.sentry import sentry_events
+from workers.monitoring.notices.channels.slack import slack_payload
+from workers.monitoring.notices.message import Links, compose
 
 LINKS = Links("https://ion.example.com", "https://docs.example.com/operating.md")
 KINDS: tuple[NoticeKind, ...] = ("fired", "escalated", "acknowledged", "resolved", "summary", "test")

@@ -3,11 +3,11 @@
 import pytest
 
 from tests.support.notices import NOW_S, alert, notice
-from workers.monitoring import escalation, trying
-from workers.monitoring.alert import CHANNELS, Level, Notice, NoticeKind
-from workers.monitoring.channels.errors import Away, Busy, ChannelError, Refused
-from workers.monitoring.outbox import Ended, Waiting
-from workers.monitoring.routing import channels_of, for_channel
+from workers.monitoring.alerts.alert import CHANNELS, Level, Notice, NoticeKind
+from workers.monitoring.notices import escalation, trying
+from workers.monitoring.notices.channels.errors import Away, Busy, ChannelError, Refused
+from workers.monitoring.notices.outbox import Ended, Waiting
+from workers.monitoring.notices.routing import channels_of, for_channel
 
 ALL = frozenset(CHANNELS)
 NOW_MS = int(NOW_S * 1000)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from workers.monitoring.probing import BrokerView, Prober, QueueView
+from workers.monitoring.collecting.probing import BrokerView, Prober, QueueView
 from workers.monitoring.recorder import MemoryRecorder
 
 NOW_S = 1_800_000_000.0

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.tools import needs
+from workers.monitoring.export.promql import counted, duration, exposed_name, promql
 from workers.monitoring.figures import COLLECTIONS, Collection, Part
 from workers.monitoring.metrics import DB_QUERY_TIME, TASKS, Type
-from workers.monitoring.promql import counted, duration, exposed_name, promql
 
 ONCE = "max without (instance, pod)"  # several gateways show the same fleet
 

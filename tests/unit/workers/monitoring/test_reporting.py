@@ -6,11 +6,11 @@ import pytest
 
 from tests.support.measuring import MemoryInbox, MemoryOutlet
 from tests.support.wait import wait_until
-from workers.monitoring import reporting
+from workers.monitoring.collecting import reporting
+from workers.monitoring.collecting.reporting import MOST_WAITING, Reporter
 from workers.monitoring.events import CachePerformanceEvent
 from workers.monitoring.metrics import REQUESTS
 from workers.monitoring.recorder import MemoryRecorder, Recorder
-from workers.monitoring.reporting import MOST_WAITING, Reporter
 from workers.monitoring.telling import EventBuffer
 
 PLACE = ("process",)

@@ -1,0 +1,1 @@
+"""Dead letters: what becomes one, and its way into the database."""

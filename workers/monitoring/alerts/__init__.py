@@ -1,0 +1,1 @@
+"""When something is wrong: rules, how they are judged, and what becomes of an alert."""

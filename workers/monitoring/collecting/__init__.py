@@ -1,0 +1,1 @@
+"""How measurements get from each process into the database, and what is looked at on the way."""

@@ -1,0 +1,1 @@
+"""Who is told of an alert, where, how, and what if that fails."""
