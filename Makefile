@@ -48,9 +48,10 @@ check: setup ## lint, format, types and layers
 chaos: setup ## break things on purpose, count what is lost, write docs/guarantees.md (about 30 minutes)
 	@$(BIN)/python -m tests.chaos.run $(ARGS)
 
-bench: setup ## measure this machine beside bare Celery, and the gateway beside bare FastAPI (about 6 minutes)
+bench: setup ## measure this machine: beside bare Celery, bare FastAPI, and with nobody watching (about 11 minutes)
 	@$(BIN)/ion bench
 	@$(BIN)/ion bench-http || [ $$? -eq 3 ] # 3: wrk is not installed
+	@$(BIN)/ion bench-observability
 
 bench-cache: setup ## measure the cache: simulated traces, then this machine (about 6 minutes)
 	@$(BIN)/ion simulate cache $(ARGS)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 def create_app(settings: WorkerSettings, analyser: TextAnalyser | None = None) -> Celery:
     """Return the Celery app of a worker process; connects to nothing yet.  No *analyser*: our own."""
-    app = Celery("ion", set_as_current=False)
+    app = Celery("ion", set_as_current=False, events="workers.operations.task_events:GatheringEvents")
     app.config_from_object(celeryconfig)
     app.conf.update(celeryconfig.broker_settings(settings.broker_url.get_secret_value()))
 

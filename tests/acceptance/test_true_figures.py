@@ -215,9 +215,9 @@ def agrees(p95_ms: float | None, own_ms: list[float], share: float) -> None:
 
 def test_prometheus_and_the_dashboards_say_the_same(busy: tuple[LocalStack, Running, Load]) -> None:
     stack, running, load = busy
-    wait_until(
-        lambda: value(figures(stack), "requests_total") == {(): load.jobs}, SEEN_S, "every job is counted"
-    )
+    reader = figures(stack)
+    wait_until(lambda: value(reader, "requests_total") == {(): load.jobs}, SEEN_S, "every job is counted")
+    wait_until(lambda: answers_by_mentor(reader) == load.personas, SEEN_S, "every answer has its mentor")
 
     with running.client() as http:
         text = http.get("/metrics").text
