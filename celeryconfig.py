@@ -78,7 +78,7 @@ worker_enable_soft_shutdown_on_idle = False
 worker_proc_alive_timeout = 15.0
 
 # -- what operators see -----------------------------------------------------------------------------
-worker_send_task_events = False  # Flower turns them on while it runs; three messages a batch otherwise
+worker_send_task_events = False  # Flower turns them on while it runs; three events a batch otherwise
 task_send_sent_event = False  # one more message a batch on the producer's side; replies tell the wait
 worker_hijack_root_logger = False  # workers.observability sets logging up
 worker_redirect_stdouts = False
