@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import threading
 import time
 import uuid
 from bisect import bisect_left
@@ -117,13 +118,15 @@ class SharedCounts:
         self._directory = directory
         self._file = directory / f"{os.getpid()}-{uuid.uuid4().hex}{_SUFFIX}"
         self._failing = False
+        self._leaving = threading.Lock()  # at the end, a copy may still be under way
 
     def leave(self, packed: bytes) -> None:
         """Leave a copy of this process's counts, in place of the last; a failure is logged, and borne."""
         draft = self._file.with_suffix(".new")
         try:
-            draft.write_bytes(packed)
-            draft.replace(self._file)
+            with self._leaving:
+                draft.write_bytes(packed)
+                draft.replace(self._file)
         except OSError as error:
             if not self._failing:
                 logger.warning("metrics lack what this process counts: %s", error.strerror)

@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -149,6 +150,17 @@ def test_a_copy_is_left_again_and_again_and_at_the_end(tmp_path: Path) -> None:
 
     asyncio.run(story())
     assert jobs_are(3)
+
+
+def test_copies_that_are_left_at_once_do_not_lose_each_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At its end a process leaves its last copy, while an earlier one may be under way in a thread."""
+    shared = SharedCounts(tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(shared.leave, [RequestMeter().packed()] * 400))
+
+    assert caplog.records == []
 
 
 def test_a_directory_that_is_gone_costs_counts_and_no_request(
