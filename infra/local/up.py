@@ -119,11 +119,13 @@ def how_to_watch(stack: LocalStack, console: Console) -> str:
 
 
 def _by_http(gateway: GatewaySettings) -> str:
-    """Return the same request for curl; without the anonymous it takes a key."""
+    """Return the same request for curl, which takes a key unless anybody may ask, and where to watch."""
+    dashboards = f"  a browser at {gateway.url}/dashboards\n" if gateway.dashboards else ""
     key = "" if gateway.anonymous else '-H "X-API-Key: $KEY" '  # `ion keys create` shows it
     return (
         f"  curl {gateway.url}/api/v2/process {key}-H 'Content-Type: application/json' "
         f'-d \'{{"user_input": "{_MESSAGE}"}}\'\n'
+        f"{dashboards}"
     )
 
 

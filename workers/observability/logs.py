@@ -19,6 +19,7 @@ from workers.observability.settings import LogFormat
 
 FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _PER_MESSAGE_LOGGERS = ("celery.worker.strategy", "celery.app.trace")  # at INFO: two lines a batch
+_QUIET_LOGGERS = (*_PER_MESSAGE_LOGGERS, "alembic")  # and a line for each migration of a new database
 _MOST_CHARS = 8_000  # of a message; a line that is too long is cut by whoever collects it, in the middle
 
 _encode = msgspec.json.Encoder().encode
@@ -64,7 +65,7 @@ def configure(level: str, style: LogFormat = "human", region: str = "") -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     if root.level > logging.DEBUG:
-        for name in _PER_MESSAGE_LOGGERS:
+        for name in _QUIET_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -29,6 +29,7 @@ _HOW: Mapping[How, str] = {
     "rest": "share",
 }
 _MILLION, _THOUSAND = 1_000_000, 1_000
+_ONE = {"jobs": "job", "batches": "batch", "workers": "worker", "letters": "letter", "people": "person"}
 _WITH_UNIT = ("ms", "s", "%")  # of which the unit changes with the size, or is a sign
 
 
@@ -54,7 +55,7 @@ def written(value: float | None, unit: str) -> Written:
         return Written(_percent(value), "%")
     if abs(value) >= 10 * _MILLION:
         return Written(f"{value / _MILLION:,.1f}", f"million {unit}")
-    return Written(_plain(value), unit)
+    return Written(_plain(value), _ONE.get(unit, unit) if value == 1 else unit)
 
 
 def spoken(value: float | None, unit: str) -> str:
