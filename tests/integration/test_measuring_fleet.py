@@ -139,7 +139,9 @@ def test_each_job_is_counted_once(inbox: Inbox) -> None:
 def test_each_answer_has_one_mentor_and_each_look_up_one_end(inbox: Inbox) -> None:
     assert inbox.total("persona_answers") == 2_002
     assert inbox.total("cache_misses") + inbox.total("cache_hits") == 2_002
-    assert inbox.total("cache_hits") >= 900  # of the second batch; the first is stored meanwhile
+    assert (
+        inbox.total("cache_misses") >= 1_000
+    )  # the first batch; it may still be stored when the second comes
 
 
 def test_batches_are_measured_where_they_are_answered(inbox: Inbox) -> None:
