@@ -1,7 +1,8 @@
 """The root of the ``ion`` program: the producers' commands, given a fleet, and the commands that run one."""
 
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
 import typer
 
@@ -12,6 +13,9 @@ from infra.stack_checks import stack_checks
 from producers.cli.app import add, new_app, run
 from producers.cli.collaborators import Collaborators
 from producers.cli.report import FAILED, OK, UNAVAILABLE
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def main() -> None:
@@ -146,6 +150,35 @@ def demo(
     raise typer.Exit(OK if pipeline_run.failed == 0 and not stop.requested else FAILED)
 
 
+class _Effort(Protocol):
+    @property
+    def total_steps(self) -> int:
+        """How many steps are told of."""
+
+
+EffortT = TypeVar("EffortT", bound=_Effort)
+Figures = dict[str, Any]
+
+
+def _measure(
+    doing: str,
+    effort: EffortT,
+    run_bench: Callable[[EffortT, Callable[[], None]], Figures],
+    show: "Callable[[Console, Figures], None]",
+    *,
+    as_json: bool,
+) -> None:
+    """Run a benchmark with its progress on stderr, and print its figures."""
+    from producers.cli.report import console, print_json  # noqa: PLC0415
+
+    with steps(console(stderr=True)) as step, step(doing, effort.total_steps) as advance:
+        figures = run_bench(effort, lambda: advance(1))
+    if as_json:
+        print_json(figures)
+    else:
+        show(console(), figures)
+
+
 def bench(
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Within 45 s.")] = False,
@@ -154,15 +187,8 @@ def bench(
     """Measure the fleet on this machine beside bare Celery."""
     from infra.bench.run import FULL, QUICK, run_bench  # noqa: PLC0415
     from infra.bench.show import show  # noqa: PLC0415
-    from producers.cli.report import console, print_json  # noqa: PLC0415
 
-    effort = QUICK if quick else FULL
-    with steps(console(stderr=True)) as step, step("measuring", effort.total_steps) as advance:
-        figures = run_bench(effort, lambda: advance(1))
-    if as_json:
-        print_json(figures)
-    else:
-        show(console(), figures)
+    _measure("measuring", QUICK if quick else FULL, run_bench, show, as_json=as_json)
 
 
 def bench_cache(
@@ -173,15 +199,8 @@ def bench_cache(
     """Measure what the cache costs and gains on this machine: operations, processes, the batch path."""
     from infra.bench.cache import FULL, QUICK, run_bench  # noqa: PLC0415
     from infra.bench.cache_show import show  # noqa: PLC0415
-    from producers.cli.report import console, print_json  # noqa: PLC0415
 
-    effort = QUICK if quick else FULL
-    with steps(console(stderr=True)) as step, step("measuring the cache", effort.total_steps) as advance:
-        figures = run_bench(effort, lambda: advance(1))
-    if as_json:
-        print_json(figures)
-    else:
-        show(console(), figures)
+    _measure("measuring the cache", QUICK if quick else FULL, run_bench, show, as_json=as_json)
 
 
 def bench_http(
@@ -193,18 +212,12 @@ def bench_http(
     from infra.bench.http_load import HOW_TO_INSTALL, wrk_is_here  # noqa: PLC0415
     from infra.bench.http_run import FULL, QUICK, run_bench  # noqa: PLC0415
     from infra.bench.http_show import show  # noqa: PLC0415
-    from producers.cli.report import console, print_json, tell  # noqa: PLC0415
+    from producers.cli.report import tell  # noqa: PLC0415
 
     if not wrk_is_here():
         tell(f"error: {HOW_TO_INSTALL}")
         raise typer.Exit(UNAVAILABLE)
-    effort = QUICK if quick else FULL
-    with steps(console(stderr=True)) as step, step("measuring the gateway", effort.total_steps) as advance:
-        figures = run_bench(effort, lambda: advance(1))
-    if as_json:
-        print_json(figures)
-    else:
-        show(console(), figures)
+    _measure("measuring the gateway", QUICK if quick else FULL, run_bench, show, as_json=as_json)
 
 
 def bench_observability(
@@ -215,12 +228,5 @@ def bench_observability(
     """Measure on this machine what metrics, events, Flower and Sentry cost the fleet and its callers."""
     from infra.bench.observability import FULL, QUICK, run_bench  # noqa: PLC0415
     from infra.bench.observability_show import show  # noqa: PLC0415
-    from producers.cli.report import console, print_json  # noqa: PLC0415
 
-    effort = QUICK if quick else FULL
-    with steps(console(stderr=True)) as step, step("measuring the cost", effort.total_steps) as advance:
-        figures = run_bench(effort, lambda: advance(1))
-    if as_json:
-        print_json(figures)
-    else:
-        show(console(), figures)
+    _measure("measuring the cost", QUICK if quick else FULL, run_bench, show, as_json=as_json)

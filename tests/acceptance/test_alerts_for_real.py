@@ -13,14 +13,13 @@ from typing import Any
 
 import pytest
 
-from infra.local.commands import worker_command
 from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack
 from producers.client import PersonaClient
 from producers.requests import PersonaRequest
 from tests.support.gateway import environment_of
 from tests.support.notice_servers import ROUTING_KEY, Mails, Web, fake_mail, fake_web
-from tests.support.stack import client_settings_for
+from tests.support.stack import client_settings_for, slow_worker_command
 from tests.support.wait import wait_until
 from workers.store.alerts import AlertStore
 from workers.store.engine import Store, open_store
@@ -63,12 +62,6 @@ class Watched:
         return json.loads(done.stdout)
 
 
-def slow_worker(settings: LocalSettings, index: int) -> tuple[str, ...]:
-    """A worker that takes 50 ms over each text."""
-    command = worker_command(settings, index)
-    return tuple("tests.support.slow_worker" if part == "workers.entry" else part for part in command)
-
-
 @pytest.fixture
 def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     rules = tmp_path / "rules.toml"
@@ -89,7 +82,7 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched
         settings = LocalSettings(
             state_dir=tmp_path / "ion", broker_url=None, reply_url=None, cache_url=None, workers=1, beat=True
         )
-        stack = LocalStack(settings, worker_command=slow_worker)
+        stack = LocalStack(settings, worker_command=slow_worker_command)
         stack.start()
         try:
             with open_store(stack.urls.database_url or "") as store:

@@ -19,14 +19,13 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from infra.local.commands import worker_command
 from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack
 from persona_system.errors import InvalidInput
 from producers.client import PersonaClient
 from producers.requests import PersonaRequest
 from tests.support.gateway import UNLIMITED, Running, environment_of, gateway
-from tests.support.stack import client_settings_for
+from tests.support.stack import client_settings_for, slow_worker_command
 from tests.support.wait import wait_until
 from workers.monitoring.figures import COLLECTIONS
 from workers.monitoring.history import Reader
@@ -70,14 +69,6 @@ class Load:
             self.personas[persona] += 1
 
 
-def slow_worker(settings: LocalSettings, index: int) -> tuple[str, ...]:
-    """A worker that takes 50 ms to analyse a text: times are long beside what measuring them costs."""
-    return tuple(
-        "tests.support.slow_worker" if part == "workers.entry" else part
-        for part in worker_command(settings, index)
-    )
-
-
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalStack, Running, Load]]:
     """A stack with a gateway after a load: from Python, in bulk and over HTTP, with repeats and bad input."""
@@ -92,7 +83,7 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LocalStack,
         flower=False,
         gateway=False,
     )
-    stack = LocalStack(settings, worker_command=slow_worker)
+    stack = LocalStack(settings, worker_command=slow_worker_command)
     stack.start()
     try:
         with gateway(environment_of(stack), directory, metrics=True, rate_limit_address=UNLIMITED) as running:

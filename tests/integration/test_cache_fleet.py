@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import redis
 
-from infra.local.commands import worker_command
 from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack, ignore_line
 from persona_system.cache import LocalCache, RedisCache, TwoTierCache
@@ -14,7 +13,7 @@ from persona_system.errors import InvalidInput
 from persona_system.models import Context
 from producers import PersonaClient, PersonaRequest
 from producers.settings import ClientSettings
-from tests.support.stack import client_settings_for, start_stack
+from tests.support.stack import client_settings_for, slow_worker_command, start_stack
 from tests.support.wait import wait_until
 
 WORKERS = 4
@@ -135,16 +134,10 @@ def test_who_wants_no_cached_answer_gets_none(fleet: LocalStack) -> None:
 def test_a_slow_answer_is_computed_once_in_the_fleet(tmp_path: Path) -> None:
     """Forty callers, four workers, batches of one: the lease holder computes, the others are woken."""
 
-    def slow(settings: LocalSettings, index: int) -> tuple[str, ...]:
-        return tuple(
-            "tests.support.slow_worker" if word == "workers.entry" else word
-            for word in worker_command(settings, index)
-        )
-
     settings = LocalSettings(
         state_dir=tmp_path / "ion", broker_url=None, reply_url=None, workers=WORKERS, beat=False
     )
-    with LocalStack(settings, ignore_line, slow) as stack:
+    with LocalStack(settings, ignore_line, slow_worker_command) as stack:
         assert stack.urls.cache_url is not None
         shared = RedisCache(stack.urls.cache_url, timeout_s=2.0)
         cache = TwoTierCache(None, shared)

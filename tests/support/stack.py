@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from infra.local.commands import worker_command
 from infra.local.settings import LocalSettings
 from infra.local.stack import LocalStack, ignore_line
 from producers.settings import ClientSettings
@@ -36,6 +37,12 @@ def fake_worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
     """Return the command of a worker that starts in 50 ms and needs no broker; see fake_worker."""
     _ = settings, index
     return (sys.executable, "-S", str(Path(__file__).with_name("fake_worker.py")))
+
+
+def slow_worker_command(settings: LocalSettings, index: int) -> tuple[str, ...]:
+    """Return the command of a real worker that takes 50 ms to analyse a text; see slow_worker."""
+    command = worker_command(settings, index)
+    return tuple("tests.support.slow_worker" if part == "workers.entry" else part for part in command)
 
 
 def client_settings_for(stack: LocalStack, **changes: object) -> ClientSettings:
